@@ -1,0 +1,135 @@
+"""`lascompile COMMAND ...`: reads the arguments, calls one command, turns what goes wrong into a line and a code.
+
+Exit codes: 0, those of `lascompile.errors`, 2 for arguments that cannot be read, 130 after Ctrl-C, 141 when the
+reader of the output has gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import importlib
+import inspect
+import logging
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from lascompile import __version__, toolchain
+from lascompile.cli import COMMANDS, Command
+from lascompile.errors import LascompileError, UsageError
+
+_INTERRUPTED = 130
+_READER_GONE = 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line (default: `sys.argv`) and returns its exit code."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    try:
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+        return code
+    except Exception as error:
+        if "--traceback" in arguments and not isinstance(error, BrokenPipeError):
+            raise
+        return _report(error)
+    except KeyboardInterrupt:
+        return _fail("interrupted", _INTERRUPTED)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, and whose sub-command is imported when it is the one asked for."""
+
+    def __init__(self, *args: Any, command: Command | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
+        self._command = command
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._command is not None:
+            command, self._command = self._command, None
+            module = importlib.import_module(command.module)
+            self.description = inspect.getdoc(module)
+            module.add_arguments(self)
+            self.set_defaults(run=module.run)
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        parser.exit(message=f"{_versions()}\n")
+
+
+def _dispatch(arguments: list[str]) -> int:
+    args = _parser().parse_args(arguments)
+    verbose: int = args.verbose
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
+    if COMMANDS[args.command].checks_versions:
+        toolchain.check_versions()
+    code: int = args.run(args)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser("lascompile", description="Compile networks that skip work into libraries that skip it.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the versions that matter, and exit")
+    parser.set_defaults(verbose=0, traceback=False)
+    _add_global_arguments(parser)
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
+    for command in COMMANDS.values():
+        _add_global_arguments(commands.add_parser(command.name, help=command.help, command=command))
+    return parser
+
+
+def _add_global_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options that may stand before the command or after it."""
+    # SUPPRESS: the command's parser must not reset what was read before the command.
+    parser.add_argument(
+        "-v", "--verbose", action="count", default=argparse.SUPPRESS, help="say what is done; -vv says more"
+    )
+    parser.add_argument(
+        "--traceback", action="store_true", default=argparse.SUPPRESS, help="show the stack of an error"
+    )
+
+
+def _versions() -> str:
+    packages = ", ".join(f"{name} {toolchain.installed(name) or 'missing'}" for name in toolchain.PINNED)
+    return f"lascompile {__version__} ({packages}, Python {platform.python_version()})"
+
+
+def _report(error: Exception) -> int:
+    """Says what went wrong in one line and returns the exit code."""
+    if isinstance(error, LascompileError):
+        return _fail(str(error), error.exit_code)
+    if isinstance(error, BrokenPipeError):
+        # Whatever is still buffered has no reader either: the flush at exit must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _READER_GONE
+    if isinstance(error, ModuleNotFoundError) and (missing := toolchain.missing_package(error.name)):
+        return _fail(str(missing), missing.exit_code)
+    if isinstance(error, OSError) and error.errno is not None:
+        return _fail(_describe(error), LascompileError.exit_code)
+    if isinstance(error, MemoryError):
+        return _fail("out of memory", LascompileError.exit_code)
+    return _fail(
+        f"this is a bug in lascompile: {type(error).__name__}: {error} (--traceback shows where; "
+        "please report it with the output of `lascompile doctor`)",
+        LascompileError.exit_code,
+    )
+
+
+def _describe(error: OSError) -> str:
+    reason = "the disk is full" if error.errno == errno.ENOSPC else os.strerror(error.errno or 0).lower()
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def _fail(message: str, code: int) -> int:
+    line = " ".join(message.split())
+    print(f"lascompile: error: {line}", file=sys.stderr)
+    return code

@@ -1,0 +1,264 @@
+"""What an artifact is built for: the kind of code, LLVM's name of the CPU, and what that CPU must have."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import platform
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lascompile.cpu import ARM_FEATURES, X86_FEATURES, cpu_supports, host_features, physical_cores
+from lascompile.errors import DeviceError, UsageError
+
+if TYPE_CHECKING:
+    import tvm
+
+__all__ = ["Target", "cpu_supports", "parse_target", "physical_cores"]
+
+KINDS = ("llvm", "cuda")
+NATIVE = "native"
+_OPTIONS = {"llvm": ("mcpu", "mtriple", "mattr"), "cuda": ("arch",)}
+_TRIPLES = {
+    "x86_64": "x86_64-linux-gnu",
+    "AMD64": "x86_64-linux-gnu",
+    "aarch64": "aarch64-linux-gnu",
+    "arm64": "aarch64-linux-gnu",
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A device that code is made for. Made by `parse_target`; equal targets run each other's code."""
+
+    kind: str
+    """`llvm` or `cuda`."""
+    mcpu: str = ""
+    """LLVM's name of the CPU, never `native`; empty for `cuda`."""
+    mtriple: str = ""
+    features: tuple[str, ...] = ()
+    """Instruction sets that the code may use, by LLVM's names, sorted: a CPU that lacks one cannot run it."""
+    mattr: tuple[str, ...] = ()
+    """Where the CPU differs from what LLVM knows under its name: `+name` and `-name`."""
+    arch: str = ""
+    """`sm_70` and the like; empty for `llvm`."""
+
+    @property
+    def isa(self) -> str:
+        """The family that schedules are written for: `x86`, `arm` or `cuda`."""
+        if self.kind == "cuda":
+            return "cuda"
+        return "arm" if self.mtriple.startswith("aarch64") else "x86"
+
+    @property
+    def vector_bits(self) -> int:
+        """Width of a vector register: 512, 256 or 128; 0 for a GPU."""
+        if self.isa == "x86":
+            return 512 if self.has("avx512f") else 256 if self.has("avx2") else 128
+        return 128 if self.isa == "arm" else 0
+
+    @property
+    def vector_registers(self) -> int:
+        """How many vector registers a kernel can hold its tile in; 0 for a GPU."""
+        if self.isa == "x86":
+            return 32 if self.has("avx512f") else 16
+        return 32 if self.isa == "arm" else 0
+
+    @property
+    def lanes(self) -> int:
+        """float32 values in a vector register."""
+        return self.vector_bits // 32
+
+    @property
+    def has_fma(self) -> bool:
+        """Whether multiply and add are one instruction."""
+        return self.has("fma") or self.has("neon") or self.kind == "cuda"
+
+    def has(self, feature: str) -> bool:
+        """Whether code may use the instruction set `feature` (LLVM's name)."""
+        return feature in self.features
+
+    def to_tvm(self) -> tvm.target.Target:
+        """The same as TVM's target, its own host."""
+        from tvm.target import Target as TvmTarget
+
+        if self.kind == "cuda":
+            return TvmTarget({"kind": "cuda", "arch": self.arch})
+        spec = {"kind": "llvm", "mcpu": self.mcpu, "mtriple": self.mtriple, "mattr": list(self.mattr)}
+        return TvmTarget(spec, host=spec)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a manifest records."""
+        if self.kind == "cuda":
+            return {"kind": self.kind, "arch": self.arch}
+        return {
+            "kind": self.kind,
+            "mcpu": self.mcpu,
+            "mtriple": self.mtriple,
+            "features": list(self.features),
+            "vector_bits": self.vector_bits,
+        }
+
+    def __str__(self) -> str:
+        """As it is written on the command line."""
+        if self.kind == "cuda":
+            return f"cuda -arch={self.arch}"
+        attributes = f" -mattr={','.join(self.mattr)}" if self.mattr else ""
+        return f"llvm -mtriple={self.mtriple} -mcpu={self.mcpu}{attributes}"
+
+
+def parse_target(text: str, mcpu: str = NATIVE) -> Target:
+    """Reads a target as users write it.
+
+    `text` is a kind (`llvm`), a kind with options (`llvm -mcpu=haswell`, `cuda -arch=sm_70`), a JSON object
+    (`{"kind": "llvm", "mcpu": "haswell"}`) or one of TVM's tags (`nvidia/jetson-tx2`). `mcpu` fills in the
+    CPU where `text` names none; `native` is the CPU of this machine, with exactly the instruction sets that
+    the system reports, whatever LLVM believes of a CPU of that name.
+
+    Raises:
+        UsageError: `text` cannot be read, or contradicts `mcpu`.
+        DeviceError: no such kind, tag or CPU.
+    """
+    spec = _read_spec(text)
+    kind = spec.pop("kind")
+    unknown = sorted(set(spec) - set(_OPTIONS[kind]))
+    if unknown:
+        allowed = ", ".join(_OPTIONS[kind])
+        raise UsageError(f"target {text!r}: unknown option {', '.join(unknown)} (allowed for {kind}: {allowed})")
+    if kind == "cuda":
+        return _cuda_target(text, spec.get("arch"))
+    named = spec.get("mcpu", mcpu)
+    if mcpu != NATIVE and named != mcpu:
+        raise UsageError(f"target {text!r} names the CPU {named!r}, --mcpu {mcpu!r}: give one of them")
+    return _llvm_target(named, spec.get("mtriple", ""), tuple(spec.get("mattr", ())))
+
+
+def _read_spec(text: str) -> dict[str, Any]:
+    """`text` as a dict with a known `kind`."""
+    text = text.strip()
+    if text.startswith("{"):
+        spec = _read_json(text)
+    elif "/" in text.split(" ")[0]:
+        spec = _read_tag(text)
+    else:
+        spec = _read_options(text)
+    if spec.get("kind") not in KINDS:
+        raise DeviceError(f"target {text!r}: no such kind {spec.get('kind')!r} (allowed: {', '.join(KINDS)})")
+    if isinstance(spec.get("mattr"), str):
+        spec["mattr"] = [attribute for attribute in spec["mattr"].split(",") if attribute]
+    return spec
+
+
+def _read_json(text: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(text))
+    except ValueError as error:
+        raise UsageError(f"target {text!r} is not a JSON object: {error}") from None
+
+
+def _read_options(text: str) -> dict[str, Any]:
+    try:
+        kind, *options = shlex.split(text)
+    except ValueError:
+        raise UsageError(f"target {text!r} cannot be read: write it as 'llvm -mcpu=haswell'") from None
+    spec: dict[str, Any] = {"kind": kind}
+    for option in options:
+        key, equals, value = option.lstrip("-").partition("=")
+        if not option.startswith("-") or not equals or not value:
+            raise UsageError(f"target {text!r}: cannot read {option!r}, write options as -name=value")
+        spec[key] = value
+    return spec
+
+
+def _read_tag(text: str) -> dict[str, Any]:
+    from tvm.target import Target as TvmTarget
+    from tvm.target.tag import list_tags
+
+    tags = [str(tag) for tag in list_tags()]
+    if text not in tags:
+        raise DeviceError(f"target {text!r} is no tag that TVM knows{_did_you_mean(text, tags)}")
+    found = dict(TvmTarget(text).export())
+    kind = str(found["kind"])
+    options = {key: found[key] for key in _OPTIONS.get(kind, ()) if found.get(key)}
+    return {"kind": kind, **{key: _plain(value) for key, value in options.items()}}
+
+
+def _plain(value: Any) -> Any:
+    """A value of TVM's as Python's own."""
+    return str(value) if isinstance(value, str) else [str(item) for item in value]
+
+
+def _cuda_target(text: str, arch: str | None) -> Target:
+    if not arch:
+        raise UsageError(f"target {text!r} names no GPU architecture: write it as 'cuda -arch=sm_70'")
+    if not (arch.startswith("sm_") and arch[3:].rstrip("a").isdigit()):
+        raise DeviceError(f"target {text!r}: no such GPU architecture {arch!r} (sm_62, sm_70, sm_87 ...)")
+    return Target("cuda", arch=arch)
+
+
+def _llvm_target(mcpu: str, mtriple: str, mattr: tuple[str, ...]) -> Target:
+    from tvm.target import codegen
+
+    host = _host_triple()
+    mtriple = mtriple or host
+    family = _family(mtriple)
+    if mcpu == NATIVE and family == _family(host):
+        mcpu = str(codegen.llvm_get_system_cpu())
+        mattr = (*_corrections(mcpu, mtriple, family), *mattr)
+    elif mcpu == NATIVE:
+        mcpu = "generic"
+    if not codegen.llvm_is_valid_cpu(mcpu, mtriple):
+        hint = _did_you_mean(mcpu, _cpus(mtriple))
+        raise DeviceError(f"--mcpu {mcpu!r}: LLVM knows no such {mtriple} CPU{hint}")
+    features = _llvm_features(mcpu, mtriple, mattr) & set(family)
+    return Target("llvm", mcpu, mtriple, tuple(sorted(features)), mattr)
+
+
+def _corrections(mcpu: str, mtriple: str, family: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Where this machine's CPU differs from LLVM's idea of it.
+
+    A virtual machine may hide instruction sets of its CPU, and LLVM gives a CPU newer than itself an older name.
+    """
+    have = host_features()
+    if have is None:
+        return ()
+    assumed = _llvm_features(mcpu, mtriple, ()) & set(family)
+    surplus = [f"-{name}" for name in family if name in assumed - have]
+    return (*surplus, *(f"+{name}" for name in family if name in have - assumed))
+
+
+def _llvm_features(mcpu: str, mtriple: str, mattr: tuple[str, ...]) -> set[str]:
+    from tvm.target import Target as TvmTarget
+    from tvm.target import codegen
+
+    spec = {"kind": "llvm", "mcpu": mcpu, "mtriple": mtriple, "mattr": list(mattr)}
+    return {str(name) for name in codegen.llvm_get_cpu_features(TvmTarget(spec))}
+
+
+def _cpus(mtriple: str) -> list[str]:
+    from tvm.target import Target as TvmTarget
+    from tvm.target import codegen
+
+    target = TvmTarget({"kind": "llvm", "mtriple": mtriple})
+    return [str(cpu) for cpu in codegen.llvm_get_cpu_archlist(target)]
+
+
+def _host_triple() -> str:
+    machine = platform.machine()
+    if machine not in _TRIPLES:
+        raise DeviceError(f"this machine is a {machine!r}: lascompile builds for {', '.join(_TRIPLES)}")
+    return _TRIPLES[machine]
+
+
+def _family(mtriple: str) -> dict[str, tuple[str, ...]]:
+    """The instruction sets of the processor family that `mtriple` names."""
+    processor = mtriple.partition("-")[0]
+    if processor not in _TRIPLES:
+        raise DeviceError(f"-mtriple={mtriple}: no such processor {processor!r} (allowed: x86_64, aarch64)")
+    return ARM_FEATURES if _TRIPLES[processor].startswith("aarch64") else X86_FEATURES
+
+
+def _did_you_mean(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=3)
+    return f" (did you mean {', '.join(close)}?)" if close else ""

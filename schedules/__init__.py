@@ -1,0 +1,4 @@
+"""Installed and imported as `lascompile.schedules`."""
+
+if __name__ != "lascompile.schedules":
+    raise ImportError(f"{__name__} is not a package of its own: import lascompile.schedules")
