@@ -16,9 +16,9 @@ _CPUINFO = Path("/proc/cpuinfo")
 _TOPOLOGY = Path("/sys/devices/system/cpu")
 _CGROUP = Path("/sys/fs/cgroup")
 
-# LLVM's name of an instruction set, and the kernel's flags that promise it. Only sets from which LLVM may pick
-# an instruction on its own: AES, SHA or AMX appear in code by intrinsics alone, and asking for them would
-# refuse CPUs that run the code well.
+# LLVM's name of an instruction set, and the kernel's flags that promise it. Only sets from which LLVM may
+# take an instruction on its own: AES, SHA or AMX come by intrinsics alone, and asking for them would refuse
+# CPUs that run the code well.
 X86_FEATURES: dict[str, tuple[str, ...]] = {
     "sse3": ("pni",),
     "ssse3": ("ssse3",),

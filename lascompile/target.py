@@ -125,7 +125,7 @@ def parse_target(text: str, mcpu: str = NATIVE) -> Target:
     unknown = sorted(set(spec) - set(_OPTIONS[kind]))
     if unknown:
         allowed = ", ".join(_OPTIONS[kind])
-        raise UsageError(f"target {text!r}: unknown option {', '.join(unknown)} (allowed for {kind}: {allowed})")
+        raise UsageError(f"target {text!r}: unknown option {', '.join(unknown)} ({kind} has: {allowed})")
     if kind == "cuda":
         return _cuda_target(text, spec.get("arch"))
     named = spec.get("mcpu", mcpu)
@@ -218,7 +218,8 @@ def _llvm_target(mcpu: str, mtriple: str, mattr: tuple[str, ...]) -> Target:
 def _corrections(mcpu: str, mtriple: str, family: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
     """Where this machine's CPU differs from LLVM's idea of it.
 
-    A virtual machine may hide instruction sets of its CPU, and LLVM gives a CPU newer than itself an older name.
+    A virtual machine may hide instruction sets of its CPU, and LLVM gives a CPU newer than
+    itself an older name.
     """
     have = host_features()
     if have is None:

@@ -1,7 +1,7 @@
-"""`lascompile COMMAND ...`: reads the arguments, calls one command, turns what goes wrong into a line and a code.
+"""`lascompile COMMAND ...`: reads the arguments, calls one command, turns a failure into one line and a code.
 
-Exit codes: 0, those of `lascompile.errors`, 2 for arguments that cannot be read, 130 after Ctrl-C, 141 when the
-reader of the output has gone.
+Exit codes: 0, those of `lascompile.errors`, 2 for arguments that cannot be read, 130 after Ctrl-C, 141 when
+the reader of the output has gone.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser("lascompile", description="Compile networks that skip work into libraries that skip it.")
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the versions that matter, and exit")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print versions, and exit")
     parser.set_defaults(verbose=0, traceback=False)
     _add_global_arguments(parser)
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
@@ -99,7 +99,8 @@ def _add_global_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _versions() -> str:
-    packages = ", ".join(f"{name} {toolchain.installed(name) or 'missing'}" for name in toolchain.PINNED)
+    shown = (requirement.package for requirement in toolchain.REQUIREMENTS)
+    packages = ", ".join(f"{name} {toolchain.installed(name) or 'missing'}" for name in shown)
     return f"lascompile {__version__} ({packages}, Python {platform.python_version()})"
 
 

@@ -1,0 +1,137 @@
+"""Which packages lascompile uses and which versions work together, asked of the installed metadata alone.
+
+Nothing here imports the packages: a wrong pair of apache-tvm and apache-tvm-ffi ends the process, with no
+exception to catch.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib import metadata
+
+from lascompile.errors import ToolchainError
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A package that works in a range of versions only, and what was seen outside it."""
+
+    package: str
+    pin: str
+    """The version that lascompile is tested with."""
+    since: tuple[int, ...]
+    before: tuple[int, ...]
+    fault_below: str
+    fault_above: str
+
+    def fault(self) -> str | None:
+        """What is wrong with the installed version, or None."""
+        version = installed(self.package)
+        if version is None:
+            return f"{self.package} is not installed"
+        if _release(version) < self.since:
+            return f"{self.package} {version} {self.fault_below}"
+        if _release(version) >= self.before:
+            return f"{self.package} {version} {self.fault_above}"
+        return None
+
+    @property
+    def remedy(self) -> str:
+        """The command that installs what works."""
+        return f"python -m pip install {self.package}=={self.pin}"
+
+
+REQUIREMENTS: tuple[Requirement, ...] = (
+    Requirement(
+        "apache-tvm",
+        pin="0.27.0.post1",
+        since=(0, 27),
+        before=(0, 28),
+        fault_below="lacks interfaces that lascompile uses",
+        fault_above="is newer than lascompile knows, and TVM renames its interfaces with each release",
+    ),
+    Requirement(
+        "apache-tvm-ffi",
+        pin="0.1.14.post1",
+        since=(0, 1, 14),
+        before=(0, 1, 15),
+        fault_below="is refused by apache-tvm 0.27 on import",
+        fault_above="makes apache-tvm 0.27 crash (segmentation fault in tvm.ir.save_json)",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Package:
+    """A row of `PACKAGES`: a dependency that pyproject.toml declares."""
+
+    name: str
+    module: str
+    specifier: str
+    """As pyproject.toml writes it."""
+    purpose: str
+    extra: str | None = None
+    """The extra of pyproject.toml that brings it, None for those that every installation has."""
+
+    @property
+    def remedy(self) -> str:
+        """The command that installs it."""
+        return f"python -m pip install '{self.name}{self.specifier}'"
+
+
+PACKAGES: tuple[Package, ...] = (
+    Package("numpy", "numpy", ">=1.26", "arrays"),
+    Package("onnx", "onnx", ">=1.18", "reading models"),
+    Package("onnx-ir", "onnx_ir", ">=0.1.12", "reading models"),
+    Package("protobuf", "google", ">=4", "reading models"),
+    Package("onnxruntime", "onnxruntime", ">=1.20", "verify, bench"),
+    Package("pillow", "PIL", ">=10", "run --masks, export --calibration"),
+    Package("rich", "rich", ">=13", "tables and progress"),
+    Package("psutil", "psutil", ">=6", "TVM's tuning"),
+    Package("cloudpickle", "cloudpickle", ">=3", "TVM's tuning"),
+    Package("torch", "torch", "==2.13.0", "export, bench --baselines torch", "models"),
+    Package("onnxscript", "onnxscript", ">=0.7", "export with PyTorch's newer exporter", "models"),
+    Package("openvino", "openvino", ">=2025.4", "bench --baselines openvino", "bench"),
+    Package("matplotlib", "matplotlib", ">=3.9", "plots of the benchmarks", "bench"),
+    Package("xgboost", "xgboost", ">=3", "tuning of schedules", "tune"),
+    Package("tornado", "tornado", ">=6", "tuning on other machines", "tune"),
+    Package("ziglang", "ziglang", "==0.17.*", "linking with no compiler, or for another processor", "zig"),
+)
+
+
+def installed(package: str) -> str | None:
+    """The installed version of `package`, or None."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def check_versions() -> None:
+    """Refuses versions that are known to break each other; call it before `tvm` is imported.
+
+    Raises:
+        ToolchainError: with the command that mends it.
+    """
+    for requirement in REQUIREMENTS:
+        fault = requirement.fault()
+        if fault:
+            raise ToolchainError(f"{fault}: run `{requirement.remedy}`")
+
+
+def missing_package(module: str | None) -> ToolchainError | None:
+    """What to tell a user when `module` cannot be imported; None where it is no package of `PACKAGES`."""
+    top = (module or "").partition(".")[0]
+    for package in PACKAGES:
+        if package.module == top:
+            return ToolchainError(
+                f"{package.name} is not installed, needed for {package.purpose}: run `{package.remedy}`"
+            )
+    return None
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """`0.1.14.post1` -> (0, 1, 14): what comes after the numbers repackages the same release."""
+    numbers = re.match(r"\d+(\.\d+)*", version)
+    return tuple(int(part) for part in numbers.group().split(".")) if numbers else ()
