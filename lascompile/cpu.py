@@ -104,6 +104,11 @@ def cpu_supports(features: Iterable[str]) -> list[str]:
     return [] if have is None else [name for name in features if name not in have]
 
 
+def processor() -> str:
+    """The processor family as target triples begin: `x86_64` or `aarch64`."""
+    return {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
+
+
 def cpu_model() -> str:
     """The CPU's name as its maker writes it, or the architecture where it has none."""
     try:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
-import platform
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lascompile.cpu import ARM_FEATURES, X86_FEATURES, cpu_supports, host_features, physical_cores
+from lascompile.cpu import ARM_FEATURES, X86_FEATURES, cpu_supports, host_features, physical_cores, processor
 from lascompile.errors import DeviceError, UsageError
 
 if TYPE_CHECKING:
@@ -20,12 +19,7 @@ __all__ = ["Target", "cpu_supports", "parse_target", "physical_cores"]
 KINDS = ("llvm", "cuda")
 NATIVE = "native"
 _OPTIONS = {"llvm": ("mcpu", "mtriple", "mattr"), "cuda": ("arch",)}
-_TRIPLES = {
-    "x86_64": "x86_64-linux-gnu",
-    "AMD64": "x86_64-linux-gnu",
-    "aarch64": "aarch64-linux-gnu",
-    "arm64": "aarch64-linux-gnu",
-}
+_FAMILIES = {"x86_64": X86_FEATURES, "aarch64": ARM_FEATURES}
 
 
 @dataclass(frozen=True)
@@ -200,10 +194,9 @@ def _cuda_target(text: str, arch: str | None) -> Target:
 def _llvm_target(mcpu: str, mtriple: str, mattr: tuple[str, ...]) -> Target:
     from tvm.target import codegen
 
-    host = _host_triple()
-    mtriple = mtriple or host
+    mtriple = mtriple or f"{processor()}-linux-gnu"
     family = _family(mtriple)
-    if mcpu == NATIVE and family == _family(host):
+    if mcpu == NATIVE and mtriple.startswith(processor()):
         mcpu = str(codegen.llvm_get_system_cpu())
         mattr = (*_corrections(mcpu, mtriple, family), *mattr)
     elif mcpu == NATIVE:
@@ -245,19 +238,12 @@ def _cpus(mtriple: str) -> list[str]:
     return [str(cpu) for cpu in codegen.llvm_get_cpu_archlist(target)]
 
 
-def _host_triple() -> str:
-    machine = platform.machine()
-    if machine not in _TRIPLES:
-        raise DeviceError(f"this machine is a {machine!r}: lascompile builds for {', '.join(_TRIPLES)}")
-    return _TRIPLES[machine]
-
-
 def _family(mtriple: str) -> dict[str, tuple[str, ...]]:
     """The instruction sets of the processor family that `mtriple` names."""
-    processor = mtriple.partition("-")[0]
-    if processor not in _TRIPLES:
-        raise DeviceError(f"-mtriple={mtriple}: no such processor {processor!r} (allowed: x86_64, aarch64)")
-    return ARM_FEATURES if _TRIPLES[processor].startswith("aarch64") else X86_FEATURES
+    name = mtriple.partition("-")[0]
+    if name not in _FAMILIES:
+        raise DeviceError(f"-mtriple={mtriple}: no code for {name!r} (allowed: {', '.join(_FAMILIES)})")
+    return _FAMILIES[name]
 
 
 def _did_you_mean(name: str, known: list[str]) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lascompile import cpu
 from lascompile.errors import ToolchainError
 
 _SYSTEM = ("c++", "g++", "clang++", "cc", "gcc", "clang")
@@ -56,7 +56,7 @@ class Linker:
 def find_linker(mtriple: str) -> Linker | None:
     """A linker for `mtriple` (`x86_64-linux-gnu`), or None."""
     processor = mtriple.partition("-")[0]
-    native = processor == _processor()
+    native = processor == cpu.processor()
     for name in _SYSTEM if native else (f"{processor}-linux-gnu-{name}" for name in ("g++", "gcc")):
         path = shutil.which(name)
         if path and _version((path,)):
@@ -79,10 +79,6 @@ def link_function(mtriple: str) -> Linker:
             "run `python -m pip install 'ziglang==0.17.*'`"
         )
     return linker
-
-
-def _processor() -> str:
-    return {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
 
 
 def _version(command: tuple[str, ...]) -> str:
