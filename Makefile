@@ -1,0 +1,63 @@
+# make demo        a LASNet from PyTorch to a library that skips the work, and what that buys on this machine
+# make test        what CI runs: lint, then the tests that take seconds
+# make test-slow   the tests that take minutes
+# PYTHON=python3.12 make ...   chooses the interpreter of .venv (default: the first of 3.10 to 3.13 found)
+
+.PHONY: demo test test-slow lint clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+LASCOMPILE := $(BIN)/python -m lascompile
+# pip's cache is the only thing written outside this folder.
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+MODEL := demo/lasnet_resnet50
+
+demo: $(VENV)/.demo
+	mkdir -p demo
+	$(LASCOMPILE) export lasnet_resnet50 --granularity 4,4,2,1 --activation-rate 0.5 -o $(MODEL).onnx
+	$(LASCOMPILE) build $(MODEL).onnx -o $(MODEL).lasc
+	$(LASCOMPILE) verify $(MODEL).lasc --onnx $(MODEL).onnx
+	$(LASCOMPILE) bench $(MODEL).lasc --onnx $(MODEL).onnx --baselines onnxruntime
+	$(LASCOMPILE) run $(MODEL).lasc --masks demo/masks
+
+test: lint
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.test
+	$(BIN)/python -m pytest -m "slow and not gpu"
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# A stamp is newer than what was installed for it, so a second call installs nothing.
+$(VENV)/.demo: $(VENV)/.torch pyproject.toml
+	$(PIP) install --quiet --editable '.[models,zig]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.torch pyproject.toml
+	$(PIP) install --quiet --editable '.[models,bench,zig,tune,test]'
+	@touch $@
+
+# PyTorch's own index has builds without CUDA's gigabytes. Where it cannot be reached, pip goes on with what it
+# has been configured to use.
+$(VENV)/.torch: $(VENV)/.created
+	$(PIP) install --quiet --retries 1 --timeout 15 'torch==2.13.0' \
+		--extra-index-url https://download.pytorch.org/whl/cpu
+	@touch $@
+
+$(VENV)/.created:
+	@set -e; \
+	for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.10); do \
+		$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+			&& found=$$python && break; \
+	done; \
+	test "$$found" || { echo "make: no Python 3.10 to 3.13 $(if $(PYTHON),in PYTHON=$(PYTHON),found): install one, or name it with PYTHON=/path/to/python" >&2; exit 1; }; \
+	$$found -c 'import ensurepip, venv' 2>/dev/null || { echo "make: $$found cannot make virtual environments: run \`sudo apt install python3-venv\`, then make again" >&2; exit 1; }; \
+	echo "creating $(VENV) with $$($$found --version)"; \
+	$$found -m venv $(VENV)
+	@touch $@
