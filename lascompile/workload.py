@@ -1,0 +1,192 @@
+"""Workloads: everything about one kernel call that its code depends on.
+
+Two calls with equal workloads run the same kernel; `key()` names it in libraries, records and tables.
+
+**Row matrices.** Kernels see a feature map [N, C, H, W] as a matrix of rows, one row a pixel, its channels contiguous
+(NHWC). A map of P = N*H*W pixels is a matrix [P + ROW_SLACK, channel_stride(C)]:
+
+- row 0 is zero: what a convolution reads outside the image, or where a mask leaves a pixel out;
+- row p + 1 is pixel p of a *dense* map, or the p-th active pixel of a *packed* one;
+- the rows from P + 1 on are slack, into which the last tile of a kernel may write what nobody reads.
+
+So a list of active pixels is a list of row numbers, and «nothing» is row 0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, fields
+
+ROW_SLACK = 32
+"""Rows allotted beyond the pixels: row 0, and room for the last tile of at most ROW_SLACK - 1 rows."""
+
+Activation = tuple[str | float, ...]
+"""An element-wise function and its parameters, as in ("relu",) or ("clip", 0.0, 6.0)."""
+
+
+def channel_stride(channels: int) -> int:
+    """The width of a row of `channels`, rounded up so that rows start at vector boundaries."""
+    if channels > 8:
+        return -(-channels // 16) * 16
+    return 4 if channels <= 4 else 8
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Base of all workloads."""
+
+    def key(self) -> str:
+        """A name that equal workloads share and others do not."""
+        return f"{self.name()}_{hashlib.sha256(repr(self).encode()).hexdigest()[:10]}"
+
+    def name(self) -> str:
+        """What the kernel does, in words of the field, for profiles."""
+        raise NotImplementedError
+
+    def describe(self) -> dict[str, object]:
+        """The fields that are set, for manifests and records."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """What happens to a result before it is stored: before → gate → add → after.
+
+    Attributes:
+        before: Activations of the result itself.
+        gate_groups: If not 0, the result is kept where its channel's mask group is on, and zero elsewhere.
+        add: True if a residual row is added.
+        after: Activations of the sum.
+    """
+
+    before: tuple[Activation, ...] = ()
+    gate_groups: int = 0
+    add: bool = False
+    after: tuple[Activation, ...] = ()
+
+
+@dataclass(frozen=True)
+class ConvWorkload(Workload):
+    """A convolution over rows: Y[out(m)] = epilogue(sum over t, k of X[table[m, t], k] * W[t, k] + bias).
+
+    Attributes:
+        rows: Output pixels at most (all of them where the convolution is dense).
+        input_rows: Pixels of the input map.
+        taps: Kernel positions, kh * kw.
+        groups: Convolution groups.
+        in_channels: Input channels in all groups.
+        out_channels: Output channels in all groups.
+        gathers: True if input rows come from a table [rows + ROW_SLACK, taps]; else row m + 1 is read.
+        counted: True if only the first count[0] rows exist; else all of them.
+        scatters: True if row m is stored at list[m] of a dense map; else at m + 1.
+        residual_listed: True if the residual row is read at list[m] of a dense map; else at m + 1.
+        in_place: True if the residual and the output are one buffer, passed twice.
+        epilogue: What is done before the store.
+    """
+
+    rows: int
+    input_rows: int
+    taps: int
+    groups: int
+    in_channels: int
+    out_channels: int
+    gathers: bool
+    counted: bool
+    scatters: bool
+    residual_listed: bool = False
+    in_place: bool = False
+    epilogue: Epilogue = Epilogue()
+
+    @property
+    def is_depthwise(self) -> bool:
+        """One input channel per output channel."""
+        return self.groups == self.in_channels == self.out_channels and self.groups > 1
+
+    @property
+    def uses_list(self) -> bool:
+        """True if the kernel takes the list of active rows."""
+        return self.scatters or self.residual_listed or self.epilogue.gate_groups > 0
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations with all rows active."""
+        return 2 * self.rows * self.taps * self.in_channels * self.out_channels // self.groups
+
+    def arguments(self) -> tuple[str, ...]:
+        """The kernel's buffers in order; the output is last."""
+        chosen = {
+            "input": True,
+            "table": self.gathers,
+            "weight": True,
+            "bias": True,
+            "group_active": self.epilogue.gate_groups > 0,
+            "channel_group": self.epilogue.gate_groups > 0,
+            "list": self.uses_list,
+            "residual": self.epilogue.add,
+            "count": self.counted,
+            "output": True,
+        }
+        return tuple(name for name, taken in chosen.items() if taken)
+
+    def name(self) -> str:
+        """`gather_conv3x3`, `masked_conv1x1_scatter_add`, `conv1x1_add` and the like."""
+        side = round(self.taps**0.5)
+        shape = f"{side}x{side}" if side * side == self.taps else f"{self.taps}taps"
+        kind = ("gather_" if self.taps > 1 else "masked_") if self.counted else ""
+        depthwise = "depthwise_" if self.is_depthwise else ""
+        ending = "_scatter" if self.scatters else ""
+        return f"{kind}{depthwise}conv{shape}{ending}{'_add' if self.epilogue.add else ''}"
+
+
+@dataclass(frozen=True)
+class MapWorkload(Workload):
+    """An element-wise operator over rows: Y[out(m), c] = epilogue(op(operands at row m, channel c)).
+
+    Attributes:
+        rows: Output pixels at most.
+        pixels: H * W, the pixels per image, by which per-image operands are found.
+        channels: Channels of the output.
+        op: ONNX name of a binary operator, or "Identity" of the first operand.
+        operands: Per operand, where its row m is: "row" (m + 1), "list" (list[m] of a dense map), "table" (table[m]),
+            "image" (one row an image), "channel" (one row for all), "scalar".
+        operand_rows: Per operand, its pixels (0 for "channel" and "scalar").
+        counted, scatters, residual_listed, in_place, epilogue: As for a convolution.
+    """
+
+    rows: int
+    pixels: int
+    channels: int
+    op: str
+    operands: tuple[str, ...]
+    operand_rows: tuple[int, ...]
+    counted: bool
+    scatters: bool
+    residual_listed: bool = False
+    in_place: bool = False
+    epilogue: Epilogue = Epilogue()
+
+    @property
+    def uses_list(self) -> bool:
+        """True if the kernel takes the list of active rows."""
+        by_pixel = {"list", *(["image"] if self.counted else [])}
+        return (
+            self.scatters or self.residual_listed or self.epilogue.gate_groups > 0 or bool(by_pixel & {*self.operands})
+        )
+
+    def arguments(self) -> tuple[str, ...]:
+        """The kernel's buffers in order; the output is last."""
+        chosen = {
+            **{f"operand{i}": True for i in range(len(self.operands))},
+            **{f"table{i}": kind == "table" for i, kind in enumerate(self.operands)},
+            "group_active": self.epilogue.gate_groups > 0,
+            "channel_group": self.epilogue.gate_groups > 0,
+            "list": self.uses_list,
+            "residual": self.epilogue.add,
+            "count": self.counted,
+            "output": True,
+        }
+        return tuple(name for name, taken in chosen.items() if taken)
+
+    def name(self) -> str:
+        """`map_mul`, `masked_map_add` and the like."""
+        return f"{'masked_' if self.counted else ''}map_{self.op.lower()}{'_scatter' if self.scatters else ''}"
