@@ -13,8 +13,8 @@ from tvm import tirx
 from tvm.ir import Expr
 from tvm.tirx.script.builder import ir as T
 
-from lascompile.kernels.activation import activate
 from lascompile.kernels.definition import BufferSpec, define
+from lascompile.kernels.epilogue import finish, reads
 from lascompile.workload import ROW_SLACK, ConvWorkload, channel_stride
 
 
@@ -42,7 +42,7 @@ def buffers(workload: ConvWorkload, width: int) -> dict[str, BufferSpec]:
     out_stride = channel_stride(workload.out_channels)
     return {
         "input": ((workload.input_rows + ROW_SLACK, channel_stride(workload.in_channels)), "float32"),
-        "table": ((workload.rows + ROW_SLACK, workload.taps), "int32"),
+        "table": ((workload.rows + ROW_SLACK, workload.taps)[: 2 if workload.taps > 1 else 1], "int32"),
         "weight": (weight_shape(workload, width), "float32"),
         "bias": ((out_stride,), "float32"),
         "group_active": ((max(workload.epilogue.gate_groups, 1), workload.rows + 1), "uint8"),
@@ -75,7 +75,8 @@ def _accumulate(workload: ConvWorkload, width: int, b: Mapping[str, tirx.Var], a
     per_group = blocks // workload.groups if not workload.is_depthwise else 0
 
     def source(m: Expr, block: Expr, v: Expr, t: Expr, k: Expr) -> Expr:
-        row = b["table"][m, t] if workload.gathers else m + 1
+        table = (b["table"][m, t] if workload.taps > 1 else b["table"][m]) if workload.gathers else None
+        row = m + 1 if table is None else table
         if workload.is_depthwise:
             return b["input"][row, block * width + v]
         channel = k if workload.groups == 1 else tirx.floordiv(block, per_group) * depth + k
@@ -98,32 +99,8 @@ def _store(workload: ConvWorkload, width: int, b: Mapping[str, tirx.Var], acc: t
             vm, vn, vv = T.axis.spatial(workload.rows, m), T.axis.spatial(blocks, n), T.axis.spatial(width, v)
             channel = vn * width + vv
             finished = finish(workload, b, acc[vm, vn, vv] + b["bias"][channel], vm, channel)
-            T.reads(acc[vm, vn, vv], b["bias"][channel], *_epilogue_reads(workload, b, vm, channel))
+            T.reads(acc[vm, vn, vv], b["bias"][channel], *reads(workload, b, vm, channel))
             listed = workload.scatters
             rows = slice(0, workload.rows + ROW_SLACK)
             T.writes(b["output"][rows, channel] if listed else b["output"][vm + 1, channel])
             T.buffer_store(b["output"], finished, [b["list"][vm] if listed else vm + 1, channel])
-
-
-def _epilogue_reads(workload: ConvWorkload, b: Mapping[str, tirx.Var], m: Expr, channel: Expr) -> list:
-    reads = [b["list"][m]] if workload.uses_list else []
-    if workload.epilogue.gate_groups:
-        groups, rows = workload.epilogue.gate_groups, workload.rows + 1
-        reads += [b["channel_group"][channel], b["group_active"][0:groups, 0:rows]]
-    if workload.epilogue.add:
-        rows = workload.rows + ROW_SLACK
-        reads.append(b["residual"][0:rows, channel])
-    return reads
-
-
-def finish(workload: ConvWorkload, b: Mapping[str, tirx.Var], value: Expr, m: Expr, c: Expr) -> Expr:
-    """The epilogue of `workload` applied to `value`, the result of row m and channel c."""
-    epilogue = workload.epilogue
-    value = activate(value, epilogue.before)
-    if epilogue.gate_groups:
-        pixel = b["list"][m] - 1
-        on = b["group_active"][b["channel_group"][c], pixel] != tirx.const(0, "uint8")
-        value = tirx.Select(on, value, tirx.const(0.0, "float32"))
-    if epilogue.add:
-        value = value + b["residual"][b["list"][m] if workload.residual_listed else m + 1, c]
-    return activate(value, epilogue.after)

@@ -190,3 +190,144 @@ class MapWorkload(Workload):
     def name(self) -> str:
         """`map_mul`, `masked_map_add` and the like."""
         return f"{'masked_' if self.counted else ''}map_{self.op.lower()}{'_scatter' if self.scatters else ''}"
+
+
+@dataclass(frozen=True)
+class ActiveWorkload(Workload):
+    """Decision → which pixels are active: [rows + 1] uint8, and per mask group if there are several.
+
+    Attributes:
+        elements: Elements of the decision.
+        dtype: The decision's dtype.
+        groups: Masks per pixel.
+        rows: Pixels of the masked map, N*H*W.
+        inverted: True if 0 switches a pixel on.
+    """
+
+    elements: int
+    dtype: str
+    groups: int
+    rows: int
+    inverted: bool
+
+    def name(self) -> str:
+        """`active_pixels`."""
+        return "active_pixels"
+
+
+@dataclass(frozen=True)
+class WindowShape:
+    """A window over a batch of maps: output pixel y reads input y * stride - pad + i * dilation (see `Window`)."""
+
+    batch: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    pad: tuple[int, int]
+    dilation: tuple[int, int]
+    input_size: tuple[int, int]
+    output_size: tuple[int, int]
+
+    @property
+    def input_rows(self) -> int:
+        """Pixels that are read from."""
+        return self.batch * self.input_size[0] * self.input_size[1]
+
+    @property
+    def output_rows(self) -> int:
+        """Pixels that are computed."""
+        return self.batch * self.output_size[0] * self.output_size[1]
+
+    @property
+    def taps(self) -> int:
+        """Input pixels read per output pixel."""
+        return self.kernel[0] * self.kernel[1]
+
+
+@dataclass(frozen=True)
+class DilateWorkload(Workload):
+    """Active output pixels → the input pixels that their windows reach, uint8."""
+
+    window: WindowShape
+
+    def name(self) -> str:
+        """`dilate_mask`."""
+        return "dilate_mask"
+
+
+@dataclass(frozen=True)
+class UnionWorkload(Workload):
+    """Pixels that either of two maps has active."""
+
+    rows: int
+
+    def name(self) -> str:
+        """`union_masks`."""
+        return "union_masks"
+
+
+@dataclass(frozen=True)
+class CompactWorkload(Workload):
+    """Active pixels → list of their row numbers, count, and the packed row of every dense row (0 if inactive)."""
+
+    rows: int
+
+    def name(self) -> str:
+        """`compact_mask`."""
+        return "compact_mask"
+
+
+@dataclass(frozen=True)
+class TableWorkload(Workload):
+    """List of output pixels → the input row of each tap.
+
+    Attributes:
+        window: The convolution's window.
+        packed: True if the input is packed, so that a dense row number is looked up in the position map.
+    """
+
+    window: WindowShape
+    packed: bool
+
+    def name(self) -> str:
+        """`gather_table`."""
+        return "gather_table"
+
+
+@dataclass(frozen=True)
+class PoolWorkload(Workload):
+    """Pooling over rows.
+
+    Attributes:
+        kind: "max" or "average".
+        window: The pooling window.
+        channels: Channels of input and output.
+        counts_padding: True if an average counts the zeros outside the image.
+    """
+
+    kind: str
+    window: WindowShape
+    channels: int
+    counts_padding: bool = False
+
+    def name(self) -> str:
+        """`max_pool3x3`, `global_average_pool` and the like."""
+        if self.window.kernel == self.window.input_size and self.window.output_size == (1, 1):
+            return f"global_{self.kind}_pool"
+        return f"{self.kind}_pool{self.window.kernel[0]}x{self.window.kernel[1]}"
+
+
+@dataclass(frozen=True)
+class LayoutWorkload(Workload):
+    """A feature map [N, C, H, W] → a row matrix (`to_rows`) or the other way round.
+
+    Attributes:
+        shape: N, C, H, W.
+        to_rows: The direction.
+    """
+
+    shape: tuple[int, int, int, int]
+    to_rows: bool
+
+    def name(self) -> str:
+        """`pack_rows` or `unpack_rows`."""
+        return "pack_rows" if self.to_rows else "unpack_rows"

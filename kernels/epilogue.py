@@ -1,0 +1,37 @@
+"""What is done to a result between its last operation and its store; the same for every kernel over rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tvm import tirx
+from tvm.ir import Expr
+
+from lascompile.kernels.activation import activate
+from lascompile.workload import ROW_SLACK, ConvWorkload, MapWorkload
+
+
+def finish(
+    workload: ConvWorkload | MapWorkload, b: Mapping[str, tirx.Var], value: Expr, m: Expr, c: Expr
+) -> Expr:
+    """The epilogue of `workload` applied to `value`, the result of row m and channel c."""
+    epilogue = workload.epilogue
+    value = activate(value, epilogue.before)
+    if epilogue.gate_groups:
+        pixel = b["list"][m] - 1
+        on = b["group_active"][b["channel_group"][c], pixel] != tirx.const(0, "uint8")
+        value = tirx.Select(on, value, tirx.const(0.0, "float32"))
+    if epilogue.add:
+        value = value + b["residual"][b["list"][m] if workload.residual_listed else m + 1, c]
+    return activate(value, epilogue.after)
+
+
+def reads(workload: ConvWorkload | MapWorkload, b: Mapping[str, tirx.Var], m: Expr, c: Expr) -> list:
+    """The regions that `finish` reads."""
+    regions = [b["list"][m]] if workload.uses_list else []
+    if workload.epilogue.gate_groups:
+        groups, rows = workload.epilogue.gate_groups, workload.rows + 1
+        regions += [b["channel_group"][c], b["group_active"][0:groups, 0:rows]]
+    if workload.epilogue.add:
+        regions.append(b["residual"][0 : workload.rows + ROW_SLACK, c])
+    return regions
