@@ -9,9 +9,14 @@ from lascompile.analysis.demand import Demand, Window, everywhere
 
 def demand_on_inputs(node: ir.Node, output: Demand) -> list[Demand]:
     """The input is needed wherever the window of a needed output pixel reaches; the weights entirely."""
-    window = window_of(node)
+    window = window_of(node) if has_constant_weights(node) else None
     on_map = everywhere(node) if window is None else output.through(window)
     return [on_map, *[everywhere(node)] * (len(node.inputs) - 1)]
+
+
+def has_constant_weights(node: ir.Node) -> bool:
+    """True if the weights, and the bias if there is one, are known at build time, as packing them needs."""
+    return all(value is None or value.const_value is not None for value in node.inputs[1:])
 
 
 def window_of(node: ir.Node) -> Window | None:
