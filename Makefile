@@ -40,7 +40,7 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.torch pyproject.toml
-	$(PIP) install --quiet --editable '.[models,bench,zig,tune,test]'
+	$(PIP) install --quiet --editable '.[models,bench,zig,test]'
 	@touch $@
 
 # PyTorch's own index has builds without CUDA's gigabytes. Where it cannot be reached, pip goes on with what it

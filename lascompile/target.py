@@ -140,8 +140,18 @@ def _read_spec(text: str) -> dict[str, Any]:
     if spec.get("kind") not in KINDS:
         raise DeviceError(f"target {text!r}: no such kind {spec.get('kind')!r} (allowed: {', '.join(KINDS)})")
     if isinstance(spec.get("mattr"), str):
-        spec["mattr"] = [attribute for attribute in spec["mattr"].split(",") if attribute]
+        spec["mattr"] = spec["mattr"].split(",")
+    _check_types(text, spec)
     return spec
+
+
+def _check_types(text: str, spec: dict[str, Any]) -> None:
+    for key in ("mcpu", "mtriple", "arch"):
+        if not isinstance(spec.get(key, ""), str):
+            raise UsageError(f"target {text!r}: {key} must be a string, got {spec[key]!r}")
+    for attribute in spec.get("mattr", ()):
+        if not (isinstance(attribute, str) and attribute[:1] in ("+", "-")):
+            raise UsageError(f"target {text!r}: cannot read {attribute!r} in mattr, write +name or -name")
 
 
 def _read_json(text: str) -> dict[str, Any]:

@@ -157,10 +157,11 @@ def _print_table(checks: list[Check], works: bool) -> None:
         table.add_column(column, no_wrap=column != "found", overflow="fold")
     section = ""
     for check in checks:
-        if check.section != section:
-            table.add_row("" if not section else " ")
-        heading = f"[bold]{check.section}[/]" if check.section != section else ""
+        new = check.section != section
+        if new and section:
+            table.add_row()
         section = check.section
+        heading = f"[bold]{section}[/]" if new else ""
         found = " · ".join(filter(None, (check.found, f"[dim]{check.advice}[/]" if check.advice else "")))
         table.add_row(heading, check.name, _MARKS[check.status], found)
     console = Console(soft_wrap=False)

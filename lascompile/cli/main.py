@@ -14,7 +14,9 @@ import logging
 import os
 import platform
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from lascompile import __version__, toolchain
@@ -29,15 +31,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line (default: `sys.argv`) and returns its exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     try:
-        code = _dispatch(arguments)
-        sys.stdout.flush()
-        return code
+        try:
+            return _dispatch(arguments)
+        finally:
+            _flush()
     except Exception as error:
-        if "--traceback" in arguments and not isinstance(error, BrokenPipeError):
-            raise
+        if "--traceback" in arguments:
+            traceback.print_exc()
         return _report(error)
     except KeyboardInterrupt:
         return _fail("interrupted", _INTERRUPTED)
+
+
+def _flush() -> None:
+    """Writes the output out now: a reader that has gone or a full disk decides the exit code too."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # What is still buffered goes nowhere: the flush at exit must not fail again.
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        raise
 
 
 class _Parser(argparse.ArgumentParser):
@@ -62,7 +76,8 @@ class _Parser(argparse.ArgumentParser):
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
-        parser.exit(message=f"{_versions()}\n")
+        print(_versions())
+        parser.exit()
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -109,8 +124,6 @@ def _report(error: Exception) -> int:
     if isinstance(error, LascompileError):
         return _fail(str(error), error.exit_code)
     if isinstance(error, BrokenPipeError):
-        # Whatever is still buffered has no reader either: the flush at exit must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _READER_GONE
     if isinstance(error, ModuleNotFoundError) and (missing := toolchain.missing_package(error.name)):
         return _fail(str(missing), missing.exit_code)

@@ -1,0 +1,163 @@
+"""Which part may import which: the direction that docs and design promise, as tables."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+LAYERS: tuple[frozenset[str], ...] = (
+    frozenset({"cli"}),
+    frozenset({"compile", "tune", "search", "bench", "verify", "report"}),
+    frozenset({"passes", "pipeline", "lower", "plan", "latency", "artifact"}),
+    frozenset({"frontend", "analysis", "models"}),
+    frozenset({"runtime"}),
+    frozenset({"schedules"}),
+    frozenset({"kernels"}),
+    frozenset({"toolchain"}),
+    frozenset({"workload", "target"}),
+    frozenset({"errors", "cpu"}),
+)
+"""Parts of lascompile, top first: a part imports from its own layer and from those below."""
+
+ONLY: dict[str, frozenset[str]] = {
+    "models": frozenset({"errors"}),
+    "kernels": frozenset({"workload", "target", "errors"}),
+    "runtime": frozenset({"errors", "cpu", "target", "toolchain"}),
+    "errors": frozenset(),
+}
+"""Parts that may import even fewer of the others."""
+
+THIRD_PARTIES: dict[str, frozenset[str]] = {
+    "runtime": frozenset({"numpy", "tvm_ffi"}),
+    "kernels": frozenset({"tvm"}),
+    "errors": frozenset(),
+    "cpu": frozenset(),
+}
+"""Parts that may import these packages and no others; the rest is under USERS."""
+
+USERS: dict[str, frozenset[str]] = {
+    "torch": frozenset({"models", "bench", "cli"}),
+    "rich": frozenset({"cli", "report"}),
+    "openvino": frozenset({"bench", "cli"}),
+    "matplotlib": frozenset({"report"}),
+}
+"""Packages that only these parts may import."""
+
+VAGUE = {"utils", "util", "misc", "helpers", "helper", "common"}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """Every module of the package by its dotted name; the linked folders by the name they install as."""
+    # rglob stops at links.
+    folders = [ROOT / "lascompile", ROOT / "lascompile" / "kernels", ROOT / "lascompile" / "schedules"]
+    files = {file for folder in folders for file in folder.rglob("*.py")}
+    for file in sorted(files):
+        name = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        yield name.removesuffix(".__init__"), file
+
+
+MODULES = dict(modules())
+PARTS = sorted({name.split(".")[1] for name in MODULES if "." in name} - {"__main__"})
+
+
+def imports(module: str, file: Path) -> Iterator[str]:
+    """Dotted names that a module imports, inside functions too; not what only the type checker reads."""
+    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    for node in walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")
+            base = ".".join(parents[: len(parents) - node.level + 1]) if node.level else ""
+            origin = ".".join(filter(None, (base, node.module)))
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
+
+
+def walk(node: ast.AST) -> Iterator[ast.AST]:
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING")):
+            yield from walk(child)
+
+
+def of_part(part: str) -> Iterator[tuple[str, str]]:
+    """(module, what it imports) over the modules of a part."""
+    for module, file in MODULES.items():
+        if module.split(".")[1:2] == [part]:
+            yield from ((module, imported) for imported in imports(module, file))
+
+
+def parts_imported(part: str) -> Iterator[tuple[str, str]]:
+    """(module, part it imports) over the modules of a part, itself left out."""
+    for module, imported in of_part(part):
+        names = imported.split(".")
+        # `from lascompile import __version__` imports no part.
+        if names[0] == "lascompile" and names[1] in PARTS and names[1] != part:
+            yield module, names[1]
+
+
+def layer(part: str) -> int:
+    found = [index for index, names in enumerate(LAYERS) if part in names]
+    assert len(found) == 1, f"lascompile/{part} is in {len(found)} layers: give it its place in LAYERS"
+    return found[0]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_imports_point_down(part):
+    for module, other in parts_imported(part):
+        assert layer(part) <= layer(other), f"{module} imports {other}, which is above it"
+        assert other in ONLY.get(part, PARTS), f"{module} imports {other}; allowed: {sorted(ONLY[part])}"
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_packages_stay_where_they_belong(part):
+    for module, imported in of_part(part):
+        package = imported.split(".")[0]
+        if package == "lascompile" or package in sys.stdlib_module_names:
+            continue
+        allowed = THIRD_PARTIES.get(part)
+        assert allowed is None or package in allowed, f"{module} imports {package}, not of {sorted(allowed)}"
+        users = USERS.get(package)
+        assert users is None or part in users, f"{module} imports {package}, which is for {sorted(users)}"
+
+
+def test_parts_import_each_other_without_a_cycle():
+    graph = {part: {other for _, other in parts_imported(part)} for part in PARTS}
+    done: set[str] = set()
+
+    def visit(part: str, path: tuple[str, ...]) -> None:
+        assert part not in path, f"imports in a circle: {' -> '.join((*path, part))}"
+        if part not in done:
+            for other in sorted(graph[part]):
+                visit(other, (*path, part))
+            done.add(part)
+
+    for part in PARTS:
+        visit(part, ())
+
+
+def test_the_package_itself_imports_nothing():
+    imported = {name.split(".")[0] for name in imports("lascompile", MODULES["lascompile"])}
+    assert imported <= sys.stdlib_module_names
+
+
+def test_nobody_imports_the_command_line():
+    users = {
+        module
+        for module, file in MODULES.items()
+        for imported in imports(module, file)
+        if imported.startswith("lascompile.cli") and not module.startswith("lascompile.cli")
+    }
+    assert users == {"lascompile.__main__"}
+
+
+def test_file_names_say_what_is_inside():
+    folders = [ROOT / name for name in ("lascompile", "kernels", "schedules", "benchmarks", "tests")]
+    vague = [path for folder in folders for path in folder.rglob("*") if path.stem.strip("_") in VAGUE]
+    assert vague == []
