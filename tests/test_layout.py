@@ -129,7 +129,7 @@ def test_packages_stay_where_they_belong(part):
 
 def test_parts_import_each_other_without_a_cycle():
     graph = {part: {other for _, other in parts_imported(part)} for part in PARTS}
-    done: set[str] = set()
+    done = set()
 
     def visit(part: str, path: tuple[str, ...]) -> None:
         assert part not in path, f"imports in a circle: {' -> '.join((*path, part))}"

@@ -27,8 +27,8 @@ def requirements(root: Path) -> dict[str, tuple[str, str | None]]:
     """Package -> (specifier, extra), as pyproject.toml declares them."""
     declared = project(root)
     lists = [(None, declared["dependencies"]), *declared["optional-dependencies"].items()]
-    split = ((re.fullmatch(r"([\w-]+)(.*)", line), extra) for extra, lines in lists for line in lines)
-    return {line[1]: (line[2], extra) for line, extra in split}
+    split = ((*re.split(r"(?=[=>])", line, maxsplit=1), extra) for extra, lines in lists for line in lines)
+    return {name: (specifier, extra) for name, specifier, extra in split}
 
 
 @pytest.fixture(scope="module")
@@ -74,14 +74,14 @@ def test_a_wheel_contains_the_linked_folders(wheel, root):
     for name in LINKS:
         files = {str(file.relative_to(root)) for file in (root / name).rglob("*.py")}
         assert {f"lascompile/{file}" for file in files} <= set(wheel)
-    assert "lascompile/schedules/records/device.json" in wheel
+    assert {"lascompile/schedules/records/device.json", "lascompile/py.typed"} <= set(wheel)
 
 
 def test_a_wheel_contains_nothing_else(wheel):
     tops = {name.split("/")[0] for name in wheel}
     assert tops == {"lascompile", f"lascompile-{__version__}.dist-info"}
     assert [name for name in wheel if name.endswith("LICENSE")]
-    assert {Path(name).suffix for name in wheel if name.startswith("lascompile/")} <= {".py", ".json"}
+    assert {Path(name).suffix for name in wheel if name.startswith("lascompile/")} <= {".py", ".json", ".typed"}
 
 
 def test_the_packages_that_are_named_to_users_are_those_declared(root):

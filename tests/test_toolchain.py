@@ -131,7 +131,7 @@ def test_what_a_failing_linker_says_is_passed_on(monkeypatch, tmp_path):
         link_function(HERE)(str(tmp_path / "a.so"), ["a.o"])
 
 
-@pytest.mark.skipif(find_linker(HERE).name == "ziglang", reason="needs a compiler")
+@pytest.mark.skipif(link_function(HERE).name == "ziglang", reason="needs a compiler")
 def test_a_library_of_the_compiler_runs(tmp_path):
     build_library(tmp_path / "trial.so", parse_target("llvm"))
     run_library(tmp_path / "trial.so")

@@ -57,8 +57,8 @@ def _flush() -> None:
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, and whose sub-command is imported when it is the one asked for."""
 
-    def __init__(self, *args: Any, command: Command | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
+    def __init__(self, command: Command | None = None, **kwargs: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
         self._command = command
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -92,7 +92,8 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser("lascompile", description="Compile networks that skip work into libraries that skip it.")
+    about = "Compile networks that skip work into libraries that skip it."
+    parser = _Parser(prog="lascompile", description=about)
     parser.add_argument("--version", action=_Version, nargs=0, help="print versions, and exit")
     parser.set_defaults(verbose=0, traceback=False)
     _add_global_arguments(parser)
