@@ -1,1 +1,1 @@
-"""What a graph really computes: where masks are born, where each value is needed, and what it is elsewhere."""
+"""What a graph really computes: where masks are born, where each value is needed, what it is elsewhere."""

@@ -1,17 +1,19 @@
 """Where is each value needed? Computed backwards, from the graph's outputs to its inputs.
 
-A demand is *nowhere*, *everywhere*, or *on* the pixels that one or more footprints cover. A footprint is a mask seen
-through the convolutions behind it: the active pixels themselves, or every pixel that the windows of the active
-ones reach.
+A demand is *nowhere*, *everywhere*, or *on* the pixels that one or more footprints cover. A footprint is a
+mask seen through the convolutions behind it: the active pixels themselves, or every pixel that the windows
+of the active ones reach.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
+from lascompile.analysis.facts import operator
 from lascompile.analysis.gates import Gate, Mask
 
 
@@ -52,6 +54,38 @@ class Window:
         """Input pixels read per output pixel."""
         return self.kernel[0] * self.kernel[1]
 
+    @property
+    def reach(self) -> int:
+        """The most pixels that a tap lies from the place where the output pixel stands in the input."""
+        spans = zip(self.kernel, self.dilation, self.pad, strict=True)
+        return max(max(pad, (kernel - 1) * dilation - pad) for kernel, dilation, pad in spans)
+
+    def taps_within(self) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+        """For each tap, the output pixels for which it lies inside the input, and the pixels it reads there.
+
+        Both are a pair of slices (rows, columns), of equal lengths.
+        """
+        for row in range(self.kernel[0]):
+            for column in range(self.kernel[1]):
+                rows, columns = self._within(0, row), self._within(1, column)
+                yield (rows[0], columns[0]), (rows[1], columns[1])
+
+    def _within(self, axis: int, tap: int) -> tuple[slice, slice]:
+        """Of one axis: the outputs y with 0 <= y * stride + offset < input size, and those inputs."""
+        stride, offset = self.stride[axis], tap * self.dilation[axis] - self.pad[axis]
+        first = max(0, -(offset // stride))
+        end = min(self.output_size[axis], -((offset - self.input_size[axis]) // stride))
+        start = first * stride + offset
+        count = max(0, end - first)
+        return slice(first, first + count), slice(start, start + max(0, (count - 1) * stride + 1), stride)
+
+    def spread(self, needed: np.ndarray) -> np.ndarray:
+        """The input pixels that the output pixels `needed` read, bool [N, H, W] both."""
+        read = np.zeros((len(needed), *self.input_size), bool)
+        for outputs, inputs in self.taps_within():
+            read[:, inputs[0], inputs[1]] |= needed[:, outputs[0], outputs[1]]
+        return read
+
 
 @dataclass(frozen=True)
 class Footprint:
@@ -63,6 +97,26 @@ class Footprint:
     def through(self, window: Window) -> Footprint:
         """The pixels that are read in order to compute this footprint's pixels with `window`."""
         return self if window.is_pointwise else Footprint(self.mask, (*self.windows, window))
+
+    @property
+    def reach(self) -> int:
+        """How far a needed pixel can lie from the place where an active one stands in this map."""
+        reach = 0
+        for window in self.windows:
+            reach = reach * max(window.stride) + window.reach
+        return reach
+
+    @property
+    def step(self) -> int:
+        """Every how many pixels one stands for a pixel of the mask, along an axis."""
+        return int(np.prod([max(window.stride) for window in self.windows], dtype=np.int64))
+
+    def pixels(self, decision: np.ndarray) -> np.ndarray:
+        """The pixels needed under the `decision` that was taken, bool [N, H, W]."""
+        needed = self.mask.active(decision)
+        for window in self.windows:
+            needed = window.spread(needed)
+        return needed
 
 
 @dataclass(frozen=True)
@@ -104,10 +158,13 @@ class Demand:
             return "everywhere"
         if self.is_nowhere:
             return "nowhere"
-        reach = max(sum(max(w.kernel) // 2 for w in fp.windows) for fp in self.footprints)
-        masks = {fp.mask.name for fp in self.footprints}
+        reach = max(footprint.reach for footprint in self.footprints)
+        step = max(footprint.step for footprint in self.footprints)
+        masks = {footprint.mask for footprint in self.footprints}
         what = "mask" if len(masks) == 1 else f"{len(masks)} masks"
-        return what if reach == 0 else f"{what} dilated by {reach}"
+        if reach > 0:
+            return f"{what} dilated by {reach}"
+        return what if step == 1 else f"{what}, 1 pixel in {step**2}"
 
 
 NOWHERE = Demand()
@@ -118,13 +175,13 @@ TransferFunction = Callable[[ir.Node, Demand], list[Demand]]
 
 def everywhere(node: ir.Node) -> Demand:
     """Every pixel is needed, because `node` reads them all."""
-    return Demand(reason=f"{node.op_type} {node.name} reads every pixel")
+    return Demand(reason=f"{operator(node)} {node.name} reads every pixel")
 
 
 def find_demands(
     graph: ir.Graph, gates: list[Gate], rules: Mapping[str, TransferFunction]
 ) -> dict[ir.Value, Demand]:
-    """The demand on every value of `graph`.
+    """The demand on every value of `graph` that is needed somewhere.
 
     An operator without a rule demands everything of its inputs: correct, only slower.
     """
@@ -134,11 +191,13 @@ def find_demands(
     }
     for node in reversed(graph):
         output = NOWHERE
-        for value in node.outputs:
-            output |= demands.get(value, NOWHERE)
+        for result in node.outputs:
+            output |= demands.get(result, NOWHERE)
         if output.is_nowhere:
             continue
-        for value, demand in zip(node.inputs, _on_inputs(node, output, gate_at.get(node), rules), strict=True):
+        on_inputs = _on_inputs(node, output, gate_at.get(node), rules)
+        captured = [(value, everywhere(node)) for value in _captured(node)]
+        for value, demand in (*zip(node.inputs, on_inputs, strict=True), *captured):
             if value is not None:
                 demands[value] = demands.get(value, NOWHERE) | demand
     return demands
@@ -149,16 +208,40 @@ def _on_inputs(
 ) -> list[Demand]:
     if gate is not None:
         return [_through_gate(gate, value, output) for value in node.inputs]
-    rule = rules.get(node.op_type)
-    if rule is None or len(node.outputs) != 1:
-        return [everywhere(node)] * len(node.inputs)
-    return rule(node, output)
+    rule = rules.get(operator(node)) if len(node.outputs) == 1 else None
+    if rule is not None:
+        return rule(node, output)
+    demand = everywhere(node) if output.is_everywhere else _unknown(node)
+    return [demand] * len(node.inputs)
+
+
+def _unknown(node: ir.Node) -> Demand:
+    """Every pixel is needed, for all that is known of `node`."""
+    what = f"{operator(node)} {node.name}"
+    return Demand(reason=f"{what} has no transfer function, so it is taken to read every pixel")
 
 
 def _through_gate(gate: Gate, value: ir.Value | None, output: Demand) -> Demand:
-    """A gate asks for the gated map where its mask is on; for the decision and the other branch, everywhere."""
+    """A gate asks for the gated map where its mask is on, and for the decision everywhere."""
     if value is gate.gated:
         return Demand(frozenset([Footprint(gate.mask)]))
     if value is gate.otherwise:
         return output
     return everywhere(gate.site)
+
+
+def _captured(node: ir.Node) -> Iterator[ir.Value]:
+    """The values that the subgraphs of `node` (`If`, `Loop`, `Scan`) read from outside."""
+    for graph in _subgraphs(node):
+        read = [value for inner in graph.all_nodes() for value in inner.inputs]
+        yield from (
+            value for value in (*read, *graph.outputs) if value is not None and value.graph is not graph
+        )
+
+
+def _subgraphs(node: ir.Node) -> Iterator[ir.Graph]:
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            yield attribute.as_graph()
+        elif attribute.type == ir.AttributeType.GRAPHS:
+            yield from attribute.as_graphs()

@@ -1,7 +1,7 @@
 """What is each value where its mask is off? Computed forwards, from the gates on.
 
-A gate leaves zero there, or its other branch. A sum with a residual turns zero into the residual; a function of one
-argument is applied to whatever the fill was.
+A gate leaves zero there, or its other branch. A sum with a residual turns zero into the residual; a
+function of one argument is applied to whatever the fill was.
 """
 
 from __future__ import annotations
@@ -10,9 +10,13 @@ from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-from lascompile.analysis.facts import is_nonnegative
+from lascompile.analysis.facts import Range, constant, operator, range_of
 from lascompile.analysis.gates import Gate
 from lascompile.analysis.rules import elementwise
+
+_ZERO = Range(0, 0, whole=True)
+# Above zero these do nothing.
+_KEEPS_NONNEGATIVE = {"Relu", "LeakyRelu", "Elu", "Abs"}
 
 
 @dataclass(frozen=True)
@@ -32,16 +36,13 @@ class Fill:
     @property
     def is_zero(self) -> bool:
         """True if the value is zero where the mask is off."""
-        return self.base is None and not self.then
+        return self.base is None and self.is_base
 
     @property
     def is_base(self) -> bool:
         """True if the value is the base itself there: nothing was applied, or nothing that changes it."""
-        return all(node.op_type == "Identity" or (node.op_type == "Relu" and self._nonnegative) for node in self.then)
-
-    @property
-    def _nonnegative(self) -> bool:
-        return self.base is None or is_nonnegative(self.base)
+        base = _ZERO if self.base is None else range_of(self.base)
+        return all(_keeps(node, base) for node in self.then)
 
 
 def find_fills(graph: ir.Graph, gates: list[Gate]) -> dict[ir.Value, Fill]:
@@ -58,19 +59,38 @@ def find_fills(graph: ir.Graph, gates: list[Gate]) -> dict[ir.Value, Fill]:
 def _fill_of_output(node: ir.Node, gate: Gate | None, fills: dict[ir.Value, Fill]) -> Fill | None:
     if gate is not None:
         return Fill(gate, gate.otherwise)
-    if node.op_type in elementwise.UNARY and node.inputs[0] in fills:
+    if _has_one_argument(node) and node.inputs[0] in fills:
         fill = fills[node.inputs[0]]
         return replace(fill, then=(*fill.then, node))
-    if node.op_type == "Add":
+    if operator(node) == "Add":
         return _fill_of_sum(node, fills)
     return None
 
 
 def _fill_of_sum(node: ir.Node, fills: dict[ir.Value, Fill]) -> Fill | None:
-    """zero + residual = residual."""
+    """Before: 0 + residual; after: residual."""
     shape = node.outputs[0].shape
     for value, residual in (tuple(node.inputs), tuple(node.inputs)[::-1]):
         fill = fills.get(value) if value is not None else None
-        if fill is not None and fill.is_zero and residual is not None and residual.shape == shape:
+        if fill is None or value is None or residual is None:
+            continue
+        if fill.is_zero and value.shape == residual.shape == shape:
             return Fill(fill.gate, residual)
     return None
+
+
+def _has_one_argument(node: ir.Node) -> bool:
+    """True for a function of one map whose other inputs, such as the bounds of a Clip, are constants."""
+    return operator(node) in elementwise.UNARY and all(
+        value is None or constant(value) is not None for value in node.inputs[1:]
+    )
+
+
+def _keeps(node: ir.Node, known: Range) -> bool:
+    """True if `node` changes no element of a value of which `known` holds."""
+    if operator(node) == "Clip":
+        low, high = (*node.inputs[1:], None, None)[:2]
+        return (low is None or range_of(low).high <= known.low) and (
+            high is None or known.high <= range_of(high).low
+        )
+    return operator(node) == "Identity" or (operator(node) in _KEEPS_NONNEGATIVE and known.low >= 0)

@@ -27,8 +27,8 @@ def operand_kind(value: ir.Value | None, output: ir.Value) -> str | None:
     """How an operand meets an output [N, C, H, W], pixel by pixel.
 
     Returns:
-        "map" (the output's shape), "image" (a computed [N, C, 1, 1]), "channel" (a constant per channel), "scalar" (a
-        constant), or None for what is not compiled pixel by pixel.
+        "map" (the output's shape), "image" (a computed [N, C, 1, 1]), "channel" (a constant per channel),
+        "scalar" (a constant), or None for what is not compiled pixel by pixel.
     """
     if value is None or value.shape is None or output.shape is None or len(output.shape) != 4:
         return None
