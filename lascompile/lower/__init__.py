@@ -1,0 +1,1 @@
+"""From an analysed graph to a program: which kernels run on which buffers, in which order."""

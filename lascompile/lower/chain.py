@@ -1,0 +1,169 @@
+"""Group operators that run as one kernel: a convolution or element-wise operator, and what is done to its result.
+
+Before: Conv, Relu, Mul by a mask, Add of a residual, Relu, each writing a feature map.
+After: one chain, whose kernel holds the result in registers until its only store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+
+from lascompile.analysis.demand import NOWHERE, Demand, Footprint
+from lascompile.analysis.fill import Fill
+from lascompile.analysis.gates import Gate
+from lascompile.analysis.rules import convolution, elementwise
+
+Domain = frozenset[Footprint]
+"""The pixels that a packed value holds, in order."""
+
+
+@dataclass(eq=False)
+class Chain:
+    """An anchor and the operators behind it, as far as one kernel carries them.
+
+    Attributes:
+        anchor: A convolution, an element-wise operator, or a gate's own site, whose gated input is taken as it is.
+        nodes: All nodes of the chain, anchor first.
+        output: The value that is stored.
+        before: Activations of the anchor's result.
+        gate: The gate passed, if any: the result is then scattered into a dense map.
+        residual: The value added, if any.
+        after: Activations of the sum.
+        after_gate: Those of them that come after the gate, so that they apply to the pixels it shuts out as well.
+    """
+
+    anchor: ir.Node
+    output: ir.Value
+    nodes: list[ir.Node] = field(default_factory=list)
+    before: list[ir.Node] = field(default_factory=list)
+    gate: Gate | None = None
+    residual: ir.Value | None = None
+    after: list[ir.Node] = field(default_factory=list)
+    after_gate: list[ir.Node] = field(default_factory=list)
+
+    @property
+    def base(self) -> ir.Value | None:
+        """What stands where the gate is shut, before `after_gate`; None is zero."""
+        assert self.gate is not None
+        if self.gate.site.op_type == "Where":
+            return self.gate.otherwise
+        return self.residual
+
+    @property
+    def last(self) -> ir.Node:
+        """The last node in execution order."""
+        return self.nodes[-1]
+
+
+@dataclass(frozen=True)
+class ChainFinder:
+    """Finds the chains of a graph whose live nodes, gates, demands and fills are known."""
+
+    gates: Mapping[ir.Node, Gate]
+    demands: Mapping[ir.Value, Demand]
+    fills: Mapping[ir.Value, Fill]
+    live: Mapping[ir.Node, int]
+    outputs: frozenset[ir.Value]
+
+    def find(self) -> dict[ir.Node, Chain]:
+        """All chains, by their last node."""
+        taken: set[ir.Node] = set()
+        chains: list[Chain] = []
+        for node in self.live:
+            if node not in taken and (chain := self._start(node)) is not None:
+                self._extend(chain, taken)
+                taken.update(chain.nodes)
+                chains.append(chain)
+        return {chain.last: chain for chain in chains}
+
+    def domain_of(self, value: ir.Value) -> Domain | None:
+        """The pixels that `value` is packed to, or None if it is stored densely."""
+        node = value.producer()
+        demand = self.demands.get(value, NOWHERE)
+        packs = node is not None and node not in self.gates and (is_row_convolution(node) or is_row_map(node))
+        if not packs or value in self.fills or not demand.footprints or demand.is_everywhere:
+            return None
+        return demand.footprints
+
+    def _start(self, node: ir.Node) -> Chain | None:
+        output = node.outputs[0]
+        if node in self.gates:
+            chain = Chain(node, output, [node])
+            self._pass_gate(chain, self.gates[node])
+            return chain
+        if is_row_convolution(node) or is_row_map(node):
+            return Chain(node, output, [node])
+        return None
+
+    def _extend(self, chain: Chain, taken: set[ir.Node]) -> None:
+        while (node := self._only_reader(chain.output)) is not None and node not in taken:
+            if not self._absorb(chain, node):
+                return
+            chain.nodes.append(node)
+            chain.output = node.outputs[0]
+
+    def _only_reader(self, value: ir.Value) -> ir.Node | None:
+        readers = [node for node, _ in value.uses() if node in self.live]
+        return readers[0] if len(readers) == 1 and value not in self.outputs else None
+
+    def _absorb(self, chain: Chain, node: ir.Node) -> bool:
+        gate = self.gates.get(node)
+        if gate is not None:
+            return self._absorb_gate(chain, gate)
+        if node.op_type in elementwise.UNARY and is_row_map(node):
+            self._add_activation(chain, node)
+            return True
+        return node.op_type == "Add" and self._absorb_residual(chain, node)
+
+    def _absorb_gate(self, chain: Chain, gate: Gate) -> bool:
+        several_groups_late = gate.mask.groups > 1 and chain.residual is not None
+        if chain.gate is not None or gate.gated is not chain.output or several_groups_late:
+            return False
+        self._pass_gate(chain, gate)
+        return True
+
+    @staticmethod
+    def _pass_gate(chain: Chain, gate: Gate) -> None:
+        chain.gate = gate
+
+    @staticmethod
+    def _add_activation(chain: Chain, node: ir.Node) -> None:
+        if chain.gate is None and chain.residual is None:
+            chain.before.append(node)
+            return
+        chain.after.append(node)
+        if chain.gate is not None:
+            chain.after_gate.append(node)
+
+    def _absorb_residual(self, chain: Chain, node: ir.Node) -> bool:
+        a, b = node.inputs
+        other = b if a is chain.output else a
+        if other is None or other is chain.output or elementwise.operand_kind(other, node.outputs[0]) != "map":
+            return False
+        if chain.residual is not None or (chain.gate is not None and (chain.gate.otherwise or chain.after)):
+            return False
+        if chain.gate is None and other in self.fills and self.fills[other].is_zero:
+            return False  # the dynamic branch takes this sum, in place
+        own = self.demands[chain.output].footprints if chain.gate is None else frozenset([Footprint(chain.gate.mask)])
+        if self.domain_of(other) not in (None, own or None):
+            return False
+        chain.residual = other
+        return True
+
+
+def is_row_convolution(node: ir.Node) -> bool:
+    """True for a two-dimensional convolution with known weights."""
+    return (
+        node.op_type == "Conv"
+        and convolution.has_constant_weights(node)
+        and node.outputs[0].dtype in (ir.DataType.FLOAT, None)
+        and convolution.window_of(node) is not None
+    )
+
+
+def is_row_map(node: ir.Node) -> bool:
+    """True for an element-wise operator that has a kernel over rows."""
+    return node.op_type in elementwise.OPERATORS and elementwise.is_per_pixel(node)

@@ -1,0 +1,146 @@
+"""Steps that make lists of active pixels, and tables of where each tap of each of them lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lascompile.analysis.demand import Footprint, Window
+from lascompile.analysis.gates import Mask
+from lascompile.lower.chain import Domain
+from lascompile.lower.context import Context, elements
+from lascompile.lower.program import Buffer, Role
+from lascompile.workload import (
+    ROW_SLACK,
+    ActiveWorkload,
+    CompactWorkload,
+    DilateWorkload,
+    TableWorkload,
+    UnionWorkload,
+    WindowShape,
+)
+
+
+@dataclass(frozen=True)
+class RowList:
+    """The active pixels of a map: their dense row numbers, how many, and the packed row of each dense row."""
+
+    rows: Buffer
+    count: Buffer
+    position: Buffer
+
+
+@dataclass(eq=False)
+class Lists:
+    """Makes each list and table once."""
+
+    context: Context
+    _active: dict[Footprint, Buffer] = field(default_factory=dict)
+    _groups: dict[Mask, Buffer] = field(default_factory=dict)
+    _lists: dict[Domain, RowList] = field(default_factory=dict)
+    _tables: dict[tuple[Domain, Window, Domain | None], Buffer] = field(default_factory=dict)
+
+    def of(self, domain: Domain, node: str) -> RowList:
+        """The list of the pixels in `domain`."""
+        if domain not in self._lists:
+            active = self._union(domain, node)
+            rows = active.shape[0] - 1
+            made = RowList(
+                Buffer("list", (rows + ROW_SLACK,), "int32"),
+                Buffer("count", (1,), "int32", Role.PINNED),
+                Buffer("position", (rows + 1,), "int32"),
+            )
+            arguments = [active, made.rows, made.count, made.position]
+            self.context.run(CompactWorkload(rows), arguments, arguments[1:], node, "lists")
+            self._lists[domain] = made
+        return self._lists[domain]
+
+    def group_active(self, mask: Mask, node: str) -> Buffer:
+        """Which pixels each group of `mask` has active, [G, P + 1] uint8."""
+        self._active_of(Footprint(mask), node)
+        return self._groups[mask]
+
+    def table(self, domain: Domain, window: Window, batch: int, source: Domain | None, node: str) -> Buffer:
+        """Where the taps of `window` lie for each pixel of `domain`, in a map that is packed to `source` or dense."""
+        key = (domain, window, source)
+        if key not in self._tables:
+            listed = self.of(domain, node)
+            shape = window_shape(window, batch)
+            rows = shape.output_rows + ROW_SLACK
+            table = Buffer("table", (rows, shape.taps) if shape.taps > 1 else (rows,), "int32")
+            looked_up = [self.of(source, node).position] if source is not None else []
+            arguments = [listed.rows, listed.count, *looked_up, table]
+            self.context.run(TableWorkload(shape, bool(looked_up)), arguments, [table], node, "lists")
+            self._tables[key] = table
+        return self._tables[key]
+
+    def dense_table(self, window: Window, batch: int) -> Buffer:
+        """The same for every pixel of a dense map: known at build time."""
+        return self.context.constant("table", dense_table(window_shape(window, batch)))
+
+    def _union(self, domain: Domain, node: str) -> Buffer:
+        first, *others = (self._active_of(footprint, node) for footprint in sorted(domain, key=_order))
+        for other in others:
+            union = Buffer("active", first.shape, "uint8")
+            self.context.run(UnionWorkload(first.shape[0] - 1), [first, other, union], [union], node, "lists")
+            first = union
+        return first
+
+    def _active_of(self, footprint: Footprint, node: str) -> Buffer:
+        if footprint not in self._active:
+            self._active[footprint] = (
+                self._dilated(footprint, node) if footprint.windows else self._decided(footprint.mask, node)
+            )
+        return self._active[footprint]
+
+    def _dilated(self, footprint: Footprint, node: str) -> Buffer:
+        *outer, window = footprint.windows
+        active = self._active_of(Footprint(footprint.mask, tuple(outer)), node)
+        shape = window_shape(window, footprint.mask.size[0])
+        reached = Buffer("active", (shape.input_rows + 1,), "uint8")
+        self.context.run(DilateWorkload(shape), [active, reached], [reached], node, "lists")
+        return reached
+
+    def _decided(self, mask: Mask, node: str) -> Buffer:
+        groups, rows = mask.index.shape
+        plain = self.context.plain_of(mask.decision)
+        plain.root.role = Role.PINNED if plain.root.role is Role.WORKSPACE else plain.root.role
+        self.context.program.decisions[mask.name] = plain
+        count = elements(mask.decision)
+        index = self.context.constant("index", mask.index)
+        active = Buffer("active", (rows + 1,), "uint8")
+        outputs = [active]
+        if groups > 1:
+            self._groups[mask] = Buffer("group_active", (groups, rows + 1), "uint8")
+            outputs.insert(0, self._groups[mask])
+        workload = ActiveWorkload(count, plain.dtype, groups, rows, mask.inverted)
+        self.context.run(workload, [plain.view((count,)), index, *outputs], outputs, node, "lists")
+        return active
+
+
+def _order(footprint: Footprint) -> tuple[str, int]:
+    """An order of footprints that does not change from run to run."""
+    return footprint.mask.name, len(footprint.windows)
+
+
+def window_shape(window: Window, batch: int) -> WindowShape:
+    """`window` over a batch of `batch` maps."""
+    return WindowShape(
+        batch, window.kernel, window.stride, window.pad, window.dilation, window.input_size, window.output_size
+    )
+
+
+def dense_table(shape: WindowShape) -> np.ndarray:
+    """The input row of each tap of every output pixel, [output pixels + ROW_SLACK, taps] int32; 0 outside the image."""
+    reads = []
+    for axis in (0, 1):
+        start = np.arange(shape.output_size[axis]) * shape.stride[axis] - shape.pad[axis]
+        reads.append(start[:, None] + np.arange(shape.kernel[axis]) * shape.dilation[axis])
+    y, x = reads[0][None, :, None, :, None], reads[1][None, None, :, None, :]
+    height, width = shape.input_size
+    image = np.arange(shape.batch)[:, None, None, None, None]
+    inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    rows = np.where(inside, (image * height + y) * width + x + 1, 0).reshape(-1, shape.taps)
+    padded = np.concatenate([rows, np.zeros((ROW_SLACK, shape.taps), rows.dtype)]).astype(np.int32)
+    return padded if shape.taps > 1 else padded[:, 0]

@@ -1,0 +1,169 @@
+"""Lower a graph: decide what runs where, and emit the steps in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from lascompile.analysis.demand import Demand, find_demands
+from lascompile.analysis.fill import Fill, find_fills
+from lascompile.analysis.gates import Gate, find_gates
+from lascompile.analysis.rules import RULES
+from lascompile.lower.chain import Chain, ChainFinder
+from lascompile.lower.context import Context, is_row_matrix, shape4
+from lascompile.lower.convolution import is_row_linear, lower_convolution, lower_linear
+from lascompile.lower.delegate import lower_delegated
+from lascompile.lower.elementwise import lower_map
+from lascompile.lower.kernels import Scheduler
+from lascompile.lower.lists import Lists
+from lascompile.lower.pooling import is_row_pooling, lower_pooling
+from lascompile.lower.program import Buffer, Program, Role
+
+_RESHAPES = {"Flatten", "Reshape", "Squeeze", "Unsqueeze", "Identity"}
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What is known of a graph before it is lowered."""
+
+    gates: list[Gate]
+    demands: Mapping[ir.Value, Demand]
+    fills: Mapping[ir.Value, Fill]
+
+
+def analyse(graph: ir.Graph) -> Analysis:
+    """Find the gates of `graph`, and the demand and fill of its values."""
+    gates = find_gates(graph)
+    return Analysis(gates, find_demands(graph, gates, RULES), find_fills(graph, gates))
+
+
+def lower(graph: ir.Graph, analysis: Analysis, scheduler: Scheduler) -> Program:
+    """The program that computes `graph`."""
+    return _Lowering(graph, analysis, scheduler).program()
+
+
+class _Lowering:
+    def __init__(self, graph: ir.Graph, analysis: Analysis, scheduler: Scheduler) -> None:
+        self._graph = graph
+        self._gates = {gate.site: gate for gate in analysis.gates if gate.is_spatial}
+        self._live = _live_nodes(graph, self._gates)
+        outputs = frozenset(graph.outputs)
+        self._finder = ChainFinder(self._gates, analysis.demands, analysis.fills, self._live, outputs)
+        self._chains = self._finder.find()
+        self._in_chain = {node for chain in self._chains.values() for node in chain.nodes}
+        inputs = [value for value in graph.inputs if value.name not in graph.initializers]
+        program = Program([_plain(value, Role.INPUT) for value in inputs], [])
+        self._context = Context(program, scheduler, self._live, outputs)
+        self._context.plain.update(zip(inputs, program.inputs, strict=True))
+        self._lists = Lists(self._context)
+        self._delegated: list[ir.Node] = []
+
+    def program(self) -> Program:
+        for node in self._live:
+            if node in self._in_chain:
+                if node in self._chains:
+                    self._flush()
+                    self._lower_chain(self._chains[node])
+            elif not self._lower_alone(node):
+                self._delegated.append(node)
+        self._flush()
+        self._context.program.outputs = [self._output(value) for value in self._graph.outputs]
+        return self._context.program
+
+    def _lower_chain(self, chain: Chain) -> None:
+        domain = None if chain.gate is not None else self._finder.domain_of(chain.output)
+        lower_one = lower_convolution if chain.anchor.op_type == "Conv" else lower_map
+        lower_one(self._context, self._lists, chain, domain)
+
+    def _lower_alone(self, node: ir.Node) -> bool:
+        """Lower a node that has a kernel of its own; False if it has none."""
+        if self._shows_same_rows(node):
+            self._flush()
+            self._context.rows[node.outputs[0]] = self._context.rows_of(_first(node))
+        elif is_row_pooling(node):
+            self._flush()
+            lower_pooling(self._context, node)
+        elif is_row_linear(node):
+            self._flush()
+            lower_linear(self._context, node)
+        else:
+            return False
+        return True
+
+    def _shows_same_rows(self, node: ir.Node) -> bool:
+        """A reshape between [N, C, 1, 1] and [N, C] changes nothing in a row matrix."""
+        if node.op_type not in _RESHAPES or node.inputs[0] is None or node.inputs[0].const_value is not None:
+            return False
+        source, output = node.inputs[0], node.outputs[0]
+        if not (is_row_matrix(source) and is_row_matrix(output)) or source in self._context.packed:
+            return False
+        is_stored_so = source in self._context.rows
+        return is_stored_so and shape4(source) == shape4(output)
+
+    def _flush(self) -> None:
+        """Hand the delegated operators so far over to TVM, together."""
+        nodes, self._delegated = self._delegated, []
+        if not nodes:
+            return
+        inside = set(nodes)
+        used = [
+            value
+            for node in nodes
+            for value in node.outputs
+            if value in self._context.outputs or any(self._reads(reader, value, inside) for reader, _ in value.uses())
+        ]
+        lower_delegated(self._context, nodes, used)
+
+    def _reads(self, reader: ir.Node, value: ir.Value, inside: set[ir.Node]) -> bool:
+        """True if `reader`, outside the nodes `inside`, needs `value`; a gate needs its decision, wherever it is."""
+        return reader in self._live and reader not in inside or value in self._decisions
+
+    @property
+    def _decisions(self) -> set[ir.Value]:
+        return {gate.mask.decision for gate in self._gates.values()}
+
+    def _output(self, value: ir.Value) -> Buffer:
+        """The buffer that the caller finds output `value` in."""
+        held = self._context.plain.get(value)
+        if held is not None and held.view_of is None and held.role is Role.WORKSPACE:
+            held.role = Role.OUTPUT
+            return held
+        target = self._context.new_plain(value)
+        target.role = Role.OUTPUT
+        if held is not None:
+            self._context.rows_of(value)
+        self._context.unpack(value, target)
+        return target
+
+
+def _plain(value: ir.Value, role: Role) -> Buffer:
+    assert value.shape is not None and value.dtype is not None
+    dims = tuple(int(dim) for dim in value.shape)  # type: ignore[arg-type]
+    return Buffer(str(value.name), dims, value.dtype.numpy().name, role)
+
+
+def _first(node: ir.Node) -> ir.Value:
+    value = node.inputs[0]
+    assert value is not None
+    return value
+
+
+def _live_nodes(graph: ir.Graph, gates: Mapping[ir.Node, Gate]) -> dict[ir.Node, int]:
+    """The nodes that have to run, with their position in order.
+
+    A gate needs its decision and its feature maps, but not what repeats the decision for every pixel.
+    """
+    needed: set[ir.Node] = set()
+    pending = [value.producer() for value in graph.outputs]
+    while pending:
+        node = pending.pop()
+        if node is None or node in needed:
+            continue
+        needed.add(node)
+        gate = gates.get(node)
+        sources = list(node.inputs) if gate is None else [gate.gated, gate.otherwise, gate.mask.decision]
+        pending.extend(value.producer() for value in sources if value is not None)
+    ordered = [node for node in graph if node in needed]
+    return {node: position for position, node in enumerate(ordered)}
