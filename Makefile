@@ -1,6 +1,7 @@
 # make demo        a LASNet from PyTorch to a library that skips the work, and what that buys on this machine
 # make test        what CI runs: lint, then the tests that take seconds
 # make test-slow   the tests that take minutes
+# make clean       removes all that these have made
 # PYTHON=python3.12 make ...   chooses the interpreter of .venv (default: the first of 3.10 to 3.13 found)
 
 .PHONY: demo test test-slow lint clean
@@ -36,17 +37,20 @@ clean:
 
 # A stamp is newer than what was installed for it, so a second call installs nothing.
 $(VENV)/.demo: $(VENV)/.torch pyproject.toml
-	$(PIP) install --quiet --editable '.[models,zig]'
+	@echo "installing lascompile and what the demonstration needs"
+	@$(PIP) install --quiet --editable '.[models,zig]'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.torch pyproject.toml
-	$(PIP) install --quiet --editable '.[models,bench,zig,test]'
+	@echo "installing lascompile and what the tests need"
+	@$(PIP) install --quiet --editable '.[models,bench,zig,test]'
 	@touch $@
 
 # PyTorch's own index has builds without CUDA's gigabytes. Where it cannot be reached, pip goes on with what it
 # has been configured to use.
 $(VENV)/.torch: $(VENV)/.created
-	$(PIP) install --quiet --retries 1 --timeout 15 'torch==2.13.0' \
+	@echo "installing PyTorch (about 200 MB; without its CPU index, several GB)"
+	@$(PIP) install --quiet --retries 1 --timeout 15 'torch==2.13.0' \
 		--extra-index-url https://download.pytorch.org/whl/cpu
 	@touch $@
 
@@ -56,8 +60,12 @@ $(VENV)/.created:
 		$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 			&& found=$$python && break; \
 	done; \
-	test "$$found" || { echo "make: no Python 3.10 to 3.13 $(if $(PYTHON),in PYTHON=$(PYTHON),found): install one, or name it with PYTHON=/path/to/python" >&2; exit 1; }; \
-	$$found -c 'import ensurepip, venv' 2>/dev/null || { echo "make: $$found cannot make virtual environments: run \`sudo apt install python3-venv\`, then make again" >&2; exit 1; }; \
+	test "$$found" || { \
+		echo "make: no Python 3.10 to 3.13$(and $(PYTHON), in PYTHON=$(PYTHON)):" \
+			"install one, or name it with PYTHON=/path/to/python" >&2; exit 1; }; \
+	$$found -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "make: $$found cannot make virtual environments:" \
+			"run \`sudo apt install python3-venv\`, then make again" >&2; exit 1; }; \
 	echo "creating $(VENV) with $$($$found --version)"; \
 	$$found -m venv $(VENV)
 	@touch $@

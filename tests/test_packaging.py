@@ -81,7 +81,8 @@ def test_a_wheel_contains_nothing_else(wheel):
     tops = {name.split("/")[0] for name in wheel}
     assert tops == {"lascompile", f"lascompile-{__version__}.dist-info"}
     assert [name for name in wheel if name.endswith("LICENSE")]
-    assert {Path(name).suffix for name in wheel if name.startswith("lascompile/")} <= {".py", ".json", ".typed"}
+    inside = (Path(name) for name in wheel if name.startswith("lascompile/"))
+    assert {path.suffix for path in inside} <= {".py", ".json", ".typed"}
 
 
 def test_the_packages_that_are_named_to_users_are_those_declared(root):
