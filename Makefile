@@ -61,7 +61,7 @@ $(VENV)/.created:
 			&& found=$$python && break; \
 	done; \
 	test "$$found" || { \
-		echo "make: no Python 3.10 to 3.13$(and $(PYTHON), in PYTHON=$(PYTHON)):" \
+		echo "make: no Python 3.10 to 3.13 $(if $(PYTHON),in PYTHON=$(PYTHON),found):" \
 			"install one, or name it with PYTHON=/path/to/python" >&2; exit 1; }; \
 	$$found -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "make: $$found cannot make virtual environments:" \

@@ -147,14 +147,11 @@ def _siblings(cpu: int) -> str:
 
 
 def _cgroup_cpus() -> float | None:
-    """CPUs that the cgroup's quota is worth, or None without a quota."""
-    for folder in (_own_cgroup(), _CGROUP):
-        for read in (_quota_v2, _quota_v1):
-            try:
-                return read(folder)
-            except (OSError, ValueError):
-                continue
-    return None
+    """CPUs that the tightest quota of this process's cgroup and of those around it is worth, or None."""
+    own = _own_cgroup()
+    folders = (folder for folder in (own, *own.parents) if folder.is_relative_to(_CGROUP))
+    quotas = [quota for folder in folders for quota in (_quota_v2(folder), _quota_v1(folder)) if quota]
+    return min(quotas, default=None)
 
 
 def _own_cgroup() -> Path:
@@ -166,11 +163,16 @@ def _own_cgroup() -> Path:
 
 
 def _quota_v2(folder: Path) -> float | None:
-    quota, period = (folder / "cpu.max").read_text().split()
-    return None if quota == "max" else int(quota) / int(period)
+    try:
+        quota, period = (folder / "cpu.max").read_text().split()
+        return int(quota) / int(period)
+    except (OSError, ValueError):  # ValueError: the quota is `max`
+        return None
 
 
 def _quota_v1(folder: Path) -> float | None:
-    quota = int((folder / "cpu" / "cpu.cfs_quota_us").read_text())
-    period = int((folder / "cpu" / "cpu.cfs_period_us").read_text())
-    return None if quota <= 0 else quota / period
+    try:
+        quota = int((folder / "cpu" / "cpu.cfs_quota_us").read_text())
+        return quota / int((folder / "cpu" / "cpu.cfs_period_us").read_text()) if quota > 0 else None
+    except (OSError, ValueError):
+        return None

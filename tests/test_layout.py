@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
     frozenset({"compile", "tune", "search", "bench", "verify", "report"}),
-    frozenset({"passes", "pipeline", "lower", "plan", "latency", "artifact"}),
+    frozenset({"passes", "pipeline", "lower", "codegen", "plan", "latency", "artifact"}),
     frozenset({"frontend", "analysis", "models"}),
     frozenset({"runtime"}),
     frozenset({"schedules"}),

@@ -221,7 +221,7 @@ def machine(monkeypatch, tmp_path, siblings, usable, quota=None):
         (tmp_path / "cpu.max").write_text(quota)
     monkeypatch.setattr(cpu, "_TOPOLOGY", tmp_path)
     monkeypatch.setattr(cpu, "_CGROUP", tmp_path)
-    monkeypatch.setattr(cpu, "_own_cgroup", lambda: tmp_path / "nothing")
+    monkeypatch.setattr(cpu, "_own_cgroup", lambda: tmp_path / "outer" / "inner")
     monkeypatch.setattr(cpu, "_usable_cpus", lambda: usable)
 
 
@@ -240,6 +240,14 @@ def machine(monkeypatch, tmp_path, siblings, usable, quota=None):
 def test_cores_obey_topology_affinity_and_quota(siblings, usable, quota, cores, monkeypatch, tmp_path):
     machine(monkeypatch, tmp_path, siblings, usable, quota)
     assert physical_cores() == cores
+
+
+def test_the_tightest_quota_counts(monkeypatch, tmp_path):
+    machine(monkeypatch, tmp_path, ["0", "1", "2", "3"], {0, 1, 2, 3}, "300000 100000")
+    (tmp_path / "outer" / "inner").mkdir(parents=True)
+    (tmp_path / "outer" / "cpu.max").write_text("200000 100000")
+    (tmp_path / "outer" / "inner" / "cpu.max").write_text("max 100000")
+    assert physical_cores() == 2
 
 
 def test_the_quota_of_older_kernels(monkeypatch, tmp_path):
