@@ -18,6 +18,7 @@ from lascompile.lower.delegate import lower_delegated
 from lascompile.lower.elementwise import lower_map
 from lascompile.lower.kernels import Scheduler
 from lascompile.lower.lists import Lists
+from lascompile.lower.order import execution_order
 from lascompile.lower.pooling import is_row_pooling, lower_pooling
 from lascompile.lower.program import Buffer, Program, Role
 
@@ -48,7 +49,7 @@ class _Lowering:
     def __init__(self, graph: ir.Graph, analysis: Analysis, scheduler: Scheduler) -> None:
         self._graph = graph
         self._gates = {gate.site: gate for gate in analysis.gates if gate.is_spatial}
-        self._live = _live_nodes(graph, self._gates)
+        self._live = execution_order(graph, self._gates, analysis.demands)
         outputs = frozenset(graph.outputs)
         self._finder = ChainFinder(self._gates, analysis.demands, analysis.fills, self._live, outputs)
         self._chains = self._finder.find()
@@ -148,22 +149,3 @@ def _first(node: ir.Node) -> ir.Value:
     value = node.inputs[0]
     assert value is not None
     return value
-
-
-def _live_nodes(graph: ir.Graph, gates: Mapping[ir.Node, Gate]) -> dict[ir.Node, int]:
-    """The nodes that have to run, with their position in order.
-
-    A gate needs its decision and its feature maps, but not what repeats the decision for every pixel.
-    """
-    needed: set[ir.Node] = set()
-    pending = [value.producer() for value in graph.outputs]
-    while pending:
-        node = pending.pop()
-        if node is None or node in needed:
-            continue
-        needed.add(node)
-        gate = gates.get(node)
-        sources = list(node.inputs) if gate is None else [gate.gated, gate.otherwise, gate.mask.decision]
-        pending.extend(value.producer() for value in sources if value is not None)
-    ordered = [node for node in graph if node in needed]
-    return {node: position for position, node in enumerate(ordered)}
