@@ -35,6 +35,8 @@ class SpatialMasker(nn.Module):
         self.mask_size = mask_size(out_size, granularity)
         # The authors compare heights alone; the two differ only on maps of one row.
         self.pools = self.mask_size != in_size
+        self.pools_evenly = all(n % m == 0 for n, m in zip(in_size, self.mask_size, strict=True))
+        """Whether the pooling windows tile the map; else they overlap."""
         self.upsamples = self.mask_size != out_size
         self.temperature = 1.0
         """Of the Gumbel softmax; used in training only."""

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from lascompile.errors import LascompileError, UnsupportedModelError, UsageError
+from lascompile.models.masker import SpatialMasker
 
 Exporter = Literal["dynamo", "torchscript"]
 
@@ -60,6 +61,8 @@ def export(
     if batch < 1:
         raise UsageError(f"batch {batch}: must be at least 1")
     check_output(path)
+    if exporter == "torchscript":
+        _check_pooling(model)
     size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
     if size > _LIMIT_BYTES:
         raise UnsupportedModelError(f"the weights are {size} bytes: one ONNX file holds {_LIMIT_BYTES}")
@@ -71,7 +74,7 @@ def export(
             content = _SERIALIZE[exporter](model, images, opset or EXPORTERS[exporter])
     except torch.onnx.errors.OnnxExporterError as error:
         other = "torchscript" if exporter == "dynamo" else "dynamo"
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error).strip().splitlines()[0].partition(". ")[0]
         raise UnsupportedModelError(
             f"the {exporter} exporter cannot express this model ({reason}): try the {other} exporter"
         ) from error
@@ -91,6 +94,16 @@ def check_output(path: Path) -> None:
         raise UsageError(f"output {path}: is a folder; give the name of a file in it")
 
 
+def _check_pooling(model: nn.Module) -> None:
+    """Refuse what the TorchScript exporter would refuse, after printing its graph on the terminal."""
+    for name, masker in model.named_modules():
+        if isinstance(masker, SpatialMasker) and not masker.pools_evenly:
+            raise UsageError(
+                f"the torchscript exporter cannot express pooling over uneven windows, as in {name} "
+                f"(granularity {masker.granularity}): use the dynamo exporter"
+            )
+
+
 def _with_dynamo(model: nn.Module, images: Tensor, opset: int) -> bytes:
     """Capture by torch.export; this exporter decomposes adaptive pooling over uneven windows."""
     program = torch.onnx.export(
@@ -103,6 +116,9 @@ def _with_dynamo(model: nn.Module, images: Tensor, opset: int) -> bytes:
         verbose=False,
     )
     assert program is not None
+    for node in program.model.graph.all_nodes():
+        # Paths of this machine: they help nobody, and make the same model another file elsewhere.
+        node.metadata_props.pop("pkg.torch.onnx.stack_trace", None)
     return program.model_proto.SerializeToString()
 
 
