@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import onnx_ir as ir
 
 from lascompile.errors import UsageError
 from lascompile.frontend.load import load_model
+from lascompile.manifest import Manifest, sha256
 
-_CHUNK_BYTES = 1 << 20
 
-
-def load_built_from(manifest: Mapping[str, Any], path: str | Path) -> ir.Model:
+def load_built_from(manifest: Manifest, path: str | Path) -> ir.Model:
     """Read `path` with the input shapes of the artifact whose manifest is given.
 
     Raises:
@@ -25,19 +21,10 @@ def load_built_from(manifest: Mapping[str, Any], path: str | Path) -> ir.Model:
     path = Path(path)
     if not path.is_file():
         raise UsageError(f"{path}: no such file; give the ONNX file that the artifact was built from")
-    built_from, found = manifest["onnx"]["sha256"], file_sha256(path)
+    built_from, found = manifest.onnx["sha256"], sha256(path)
     if found != built_from:
         raise UsageError(
-            f"{path} is not the file that the artifact was built from ({manifest['onnx']['name']}): its "
+            f"{path} is not the file that the artifact was built from ({manifest.onnx['name']}): its "
             f"SHA-256 is {found[:12]}…, not {built_from[:12]}…; give that file, or build the artifact again"
         )
-    return load_model(path, {spec["name"]: spec["shape"] for spec in manifest["inputs"]})
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return load_model(path, {spec.name: spec.shape for spec in manifest.inputs})

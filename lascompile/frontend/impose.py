@@ -56,18 +56,18 @@ class ImposedDecision:
         assert dtype is not None
         return dtype
 
-    def from_patches(self, patches: np.ndarray) -> np.ndarray:
-        """The decision that an artifact writes as `patches` [N, G, h, w], in the model's shape and type.
+    def from_mask(self, mask: np.ndarray) -> np.ndarray:
+        """The decision that an artifact writes as `mask`, bool, in the model's shape and element type.
 
         Raises:
-            ArtifactError: There is not one patch an element of the decision.
+            ArtifactError: They differ in size.
         """
-        if patches.size != np.prod(self.shape):
+        if mask.size != np.prod(self.shape):
             raise ArtifactError(
-                f"mask {self.name!r} has {patches.size} patches in the artifact, but the model takes "
+                f"mask {self.name!r} has {mask.size} elements in the artifact, but the model takes "
                 f"{np.prod(self.shape)} decisions for it; build the artifact again from this model"
             )
-        return patches.reshape(self.shape).astype(self.dtype.numpy())
+        return mask.reshape(self.shape).astype(self.dtype.numpy())
 
     def activation_rate(self, decision: np.ndarray) -> float:
         """The share of the pixels (and of the channel groups) that `decision` switches on."""

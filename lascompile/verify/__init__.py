@@ -1,6 +1,6 @@
 """Compare an artifact with onnxruntime: `verify` runs the cases, `VerifyReport` says what came out."""
 
 from lascompile.verify.report import CaseResult, Tie, VerifyReport
-from lascompile.verify.verify import verify
+from lascompile.verify.verification import VerifyConfig, verify
 
-__all__ = ["CaseResult", "Tie", "VerifyReport", "verify"]
+__all__ = ["CaseResult", "Tie", "VerifyConfig", "VerifyReport", "verify"]

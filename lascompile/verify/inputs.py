@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from lascompile.manifest import TensorSpec
 from lascompile.models.images import natural_images
-
-# The manifest's entry of an input: {"name", "shape", "dtype"}.
-InputSpec = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -23,7 +20,7 @@ class InputCase:
     arrays: list[np.ndarray]
 
 
-def input_cases(specs: Sequence[InputSpec], seed: int) -> Iterator[InputCase]:
+def input_cases(specs: Sequence[TensorSpec], seed: int) -> Iterator[InputCase]:
     """Natural-like, random, constant and NaN-bearing inputs."""
     natural = natural_inputs(specs, seed)
     yield InputCase("natural-like images", "natural", natural)
@@ -31,31 +28,31 @@ def input_cases(specs: Sequence[InputSpec], seed: int) -> Iterator[InputCase]:
     yield InputCase("normal noise", "random", [_noise(spec, seed) for spec in specs])
     for number in (0, 1):
         yield InputCase(
-            f"all {number}", "constant", [np.full(spec["shape"], number, spec["dtype"]) for spec in specs]
+            f"all {number}", "constant", [np.full(spec.shape, number, spec.dtype) for spec in specs]
         )
     yield from _nan_cases(natural, seed)
 
 
-def natural_inputs(specs: Sequence[InputSpec], seed: int) -> list[np.ndarray]:
+def natural_inputs(specs: Sequence[TensorSpec], seed: int) -> list[np.ndarray]:
     """Arrays with the statistics of photographs, where an input has the shape of images; elsewhere noise."""
     return [_images(spec, seed) if _holds_images(spec) else _noise(spec, seed) for spec in specs]
 
 
-def _holds_images(spec: InputSpec) -> bool:
-    return len(spec["shape"]) == 4 and spec["dtype"] == "float32"
+def _holds_images(spec: TensorSpec) -> bool:
+    return len(spec.shape) == 4 and spec.dtype == "float32"
 
 
-def _images(spec: InputSpec, seed: int) -> np.ndarray:
-    count, channels, height, width = spec["shape"]
+def _images(spec: TensorSpec, seed: int) -> np.ndarray:
+    count, channels, height, width = spec.shape
     images = natural_images(count, (height, width), seed)
     return np.ascontiguousarray(images[:, np.arange(channels) % 3])
 
 
-def _noise(spec: InputSpec, seed: int) -> np.ndarray:
-    rng = np.random.default_rng([seed, *spec["name"].encode()])
-    if np.issubdtype(np.dtype(spec["dtype"]), np.floating):
-        return rng.standard_normal(spec["shape"]).astype(spec["dtype"])
-    return rng.integers(0, 2, spec["shape"]).astype(spec["dtype"])
+def _noise(spec: TensorSpec, seed: int) -> np.ndarray:
+    rng = np.random.default_rng([seed, *spec.name.encode()])
+    if np.issubdtype(np.dtype(spec.dtype), np.floating):
+        return rng.standard_normal(spec.shape).astype(spec.dtype)
+    return rng.integers(0, 2, spec.shape).astype(spec.dtype)
 
 
 def _nan_cases(natural: list[np.ndarray], seed: int) -> Iterator[InputCase]:
@@ -86,6 +83,8 @@ def _random(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 def _coherent(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Blobs: where a sum of a few plane waves is above zero, in each image and group on its own."""
+    if len(shape) < 2:
+        return _random(rng, shape)
     *images, height, width = shape
     y = np.arange(height)[:, None] / height
     x = np.arange(width)[None, :] / width

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import onnx_ir as ir
 
 from lascompile.frontend.impose import ImposedDecision
+from lascompile.manifest import Manifest
 from lascompile.verify.inputs import PATTERNS, InputCase, input_cases
 from lascompile.verify.reference import Reference
 
@@ -18,14 +19,14 @@ class Artifact(Protocol):
     """What is asked of an artifact (`lascompile.runtime.artifact.Artifact`)."""
 
     @property
-    def manifest(self) -> Mapping[str, Any]:
-        """See the documentation of manifest.json."""
+    def manifest(self) -> Manifest:
+        """What it is."""
 
     def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
         """The outputs."""
 
     def run_with_masks(self, *inputs: np.ndarray) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
-        """The outputs, and the masks [N, G, h, w] by name."""
+        """The outputs, and the mask decisions by name, bool."""
 
     def run_forced(self, *inputs: np.ndarray, masks: dict[str, np.ndarray]) -> list[np.ndarray]:
         """The outputs under the given masks."""
@@ -56,10 +57,10 @@ class Run:
 
 def run_artifact(artifact: Artifact, decisions: Mapping[str, ImposedDecision], seed: int) -> Iterator[Run]:
     """Run the artifact on every input with free decisions, and on the first input with forced ones."""
-    cases = list(input_cases(artifact.manifest["inputs"], seed))
+    cases = list(input_cases(artifact.manifest.inputs, seed))
     for case in cases:
         yield _run_free(artifact, decisions, case)
-    shapes = {mask["name"]: tuple(mask["shape"]) for mask in artifact.manifest["masks"]}
+    shapes = {mask.name: mask.shape for mask in artifact.manifest.masks}
     if not shapes:
         return
     for name, pattern in PATTERNS.items():
@@ -88,7 +89,7 @@ def _same(a: np.ndarray, b: np.ndarray) -> bool:
 def _as_decisions(
     masks: Mapping[str, np.ndarray], decisions: Mapping[str, ImposedDecision]
 ) -> dict[str, np.ndarray]:
-    return {name: decision.from_patches(masks[name]) for name, decision in decisions.items()}
+    return {name: decision.from_mask(masks[name]) for name, decision in decisions.items()}
 
 
 def run_file(

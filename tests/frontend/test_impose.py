@@ -149,16 +149,16 @@ def test_a_name_that_is_no_decision_is_refused():
         impose_decisions(model, ["m7"])
 
 
-def test_patches_take_the_shape_and_type_of_the_decision():
+def test_a_mask_takes_the_shape_and_type_of_the_decision():
     decision = impose_decisions(simplify(ir.from_proto(masked_network("argmax")))).decisions["m0"]
     patches = np.eye(4, dtype=bool).reshape(1, 1, 4, 4)
-    taken = decision.from_patches(patches)
+    taken = decision.from_mask(patches)
     assert (taken.dtype, taken.shape) == (np.int64, (1, 1, 4, 4))
     assert decision.activation_rate(taken) == 0.25
     with pytest.raises(
-        ArtifactError, match="'m0' has 4 patches in the artifact, but the model takes 16 decisions"
+        ArtifactError, match="'m0' has 4 elements in the artifact, but the model takes 16 decisions"
     ):
-        decision.from_patches(patches[..., 0])
+        decision.from_mask(patches[..., 0])
 
 
 def test_an_inverted_mask_is_active_where_the_decision_is_off():

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
-from lascompile.frontend.impose import impose_decisions
+from lascompile.frontend.impose import ImposedDecision, impose_decisions
 from lascompile.frontend.load import load_model
 from lascompile.frontend.simplify import simplify
+from lascompile.manifest import Manifest, MaskSpec, TensorSpec, sha256
 from lascompile.verify.nan_bounds import fewest_nans
 from lascompile.verify.reference import Reference
 
@@ -30,15 +30,25 @@ class FakeArtifact:
         imposed = impose_decisions(fewest_nans(model) if selects else model)
         self._decisions = imposed.decisions
         self._reference = Reference(imposed.model, len(model.graph.outputs), threads=1)
-        self.manifest = {
-            "onnx": {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()},
-            "threads": 1,
-            "inputs": [_spec(value) for value in model.graph.inputs],
-            "outputs": [_spec(value) for value in model.graph.outputs],
-            "masks": [
-                {"name": name, "shape": list(decision.shape)} for name, decision in imposed.decisions.items()
-            ],
-        }
+        self.threads = 1
+        self.manifest = Manifest(
+            versions={},
+            onnx={"name": path.name, "sha256": sha256(path)},
+            target={},
+            threads=1,
+            inputs=[_tensor(value) for value in model.graph.inputs],
+            outputs=[_tensor(value) for value in model.graph.outputs],
+            masks=[_mask(decision) for decision in imposed.decisions.values()],
+            blocks=[],
+            flops={},
+            dense_operators=[],
+            input_views=[],
+            output_views=[],
+            constants=[],
+            workspace=[],
+            workspace_bytes=0,
+            steps=[],
+        )
 
     def run(self, *inputs: np.ndarray) -> Arrays:
         return self.run_with_masks(*inputs)[0]
@@ -57,9 +67,15 @@ class FakeArtifact:
         return outputs
 
     def _run(self, inputs, masks):
-        given = {name: decision.from_patches(masks[name]) for name, decision in self._decisions.items()}
+        given = {name: decision.from_mask(masks[name]) for name, decision in self._decisions.items()}
         return self._reference.run(inputs, given)
 
 
-def _spec(value: ir.Value) -> dict:
-    return {"name": value.name, "shape": list(value.shape.numpy()), "dtype": value.dtype.numpy().name}
+def _tensor(value: ir.Value) -> TensorSpec:
+    return TensorSpec(value.name, tuple(value.shape.numpy()), value.dtype.numpy().name)
+
+
+def _mask(decision: ImposedDecision) -> MaskSpec:
+    mask = decision.masks[0]
+    dtype = decision.dtype.numpy().name
+    return MaskSpec(decision.name, decision.shape, dtype, "", mask.granularity, mask.size[1:], 0)

@@ -71,7 +71,7 @@ def verify(
     manifest = artifact.manifest
     tell("reading the model")
     model = simplify(load_built_from(manifest, onnx_path))
-    names = [mask["name"] for mask in manifest["masks"]]
+    names = [mask.name for mask in manifest.masks]
     decisions = impose_decisions(model, names).decisions
 
     tell("running the artifact")
@@ -79,7 +79,7 @@ def verify(
     tell("running the file in onnxruntime")
     runs += run_file(load_built_from(manifest, onnx_path), decisions, runs, threads)
     tell("running onnxruntime under the same decisions")
-    judge = _Judge(config, decisions, [spec["name"] for spec in manifest["outputs"]], defines_nans(model))
+    judge = _Judge(config, decisions, [spec.name for spec in manifest.outputs], defines_nans(model))
     outcomes = _outcomes(model, names, runs, threads)
     tell("following NaN through onnxruntime")
     strange = [run for run, outcome in zip(runs, outcomes, strict=True) if _meets_nan(run, outcome)]
@@ -88,7 +88,7 @@ def verify(
         judge(run, *bounds.get(run.name, (outcome,))) for run, outcome in zip(runs, outcomes, strict=True)
     ]
     return VerifyReport(
-        artifact=manifest["onnx"]["name"],
+        artifact=manifest.onnx["name"],
         onnx=str(onnx_path),
         tolerance=config.tolerance,
         tie_tolerance=config.tie_tolerance,

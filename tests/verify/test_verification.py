@@ -7,8 +7,7 @@ import onnx
 import pytest
 
 from lascompile.errors import UsageError
-from lascompile.verify import verify
-from lascompile.verify.verify import VerifyConfig
+from lascompile.verify import VerifyConfig, verify
 from tests.masked_nets import FORMS, Network, masked_network
 from tests.verify.fake_artifact import FakeArtifact
 
