@@ -47,11 +47,12 @@ $(VENV)/.test: $(VENV)/.torch pyproject.toml
 	@touch $@
 
 # PyTorch's own index has builds without CUDA's gigabytes. Where it cannot be reached, pip goes on with what it
-# has been configured to use.
+# has been configured to use; it is asked for torch alone, so as not to wait for it once for each dependency.
 $(VENV)/.torch: $(VENV)/.created
 	@echo "installing PyTorch (about 200 MB; without its CPU index, several GB)"
-	@$(PIP) install --quiet --retries 1 --timeout 15 'torch==2.13.0' \
-		--extra-index-url https://download.pytorch.org/whl/cpu
+	@$(PIP) install -qq --no-deps --retries 1 --timeout 10 'torch==2.13.0' \
+		--extra-index-url https://download.pytorch.org/whl/cpu \
+		|| $(PIP) install --quiet --no-deps 'torch==2.13.0'
 	@touch $@
 
 $(VENV)/.created:
