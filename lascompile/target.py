@@ -5,25 +5,16 @@ from __future__ import annotations
 import difflib
 import json
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lascompile.cpu import (
-    ARM_FEATURES,
-    X86_FEATURES,
-    cpu_model,
-    cpu_supports,
-    host_features,
-    physical_cores,
-    processor,
-)
+from lascompile.cpu import ARM_FEATURES, X86_FEATURES, cpu_supports, host_features, physical_cores, processor
 from lascompile.errors import DeviceError, UsageError
 
 if TYPE_CHECKING:
     import tvm
 
-__all__ = ["Target", "check_device", "cpu_supports", "parse_target", "physical_cores"]
+__all__ = ["Target", "cpu_supports", "parse_target", "physical_cores"]
 
 KINDS = ("llvm", "cuda")
 NATIVE = "native"
@@ -135,25 +126,6 @@ def parse_target(text: str, mcpu: str = NATIVE) -> Target:
     if mcpu != NATIVE and named != mcpu:
         raise UsageError(f"target {text!r} names the CPU {named!r}, --mcpu {mcpu!r}: give one of them")
     return _llvm_target(named, spec.get("mtriple", ""), tuple(spec.get("mattr", ())))
-
-
-def check_device(record: Mapping[str, Any]) -> None:
-    """Refuses a target, as `Target.to_dict` recorded it, whose code this machine cannot run; needs no TVM.
-
-    Raises:
-        DeviceError: naming the processor, or the instruction sets that are missing.
-    """
-    if record["kind"] != "llvm":
-        raise DeviceError(f"the artifact is for {record['kind']}, which cannot run yet: build it for llvm")
-    wanted = record["mtriple"].partition("-")[0]
-    if wanted != processor():
-        raise DeviceError(f"the artifact is for {wanted}, this machine is {processor()}: build it here")
-    missing = cpu_supports(record["features"])
-    if missing:
-        raise DeviceError(
-            f"the artifact is for the CPU {record['mcpu']!r} and needs {', '.join(missing)}, which this CPU "
-            f"({cpu_model()}) lacks: build it here, or with --mcpu naming an older CPU"
-        )
 
 
 def _read_spec(text: str) -> dict[str, Any]:

@@ -14,9 +14,11 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
     frozenset({"compile", "tune", "search", "bench", "verify", "report"}),
-    frozenset({"passes", "pipeline", "lower", "codegen", "plan", "latency", "artifact"}),
+    frozenset({"artifact_writer"}),
+    frozenset({"passes", "pipeline", "lower", "codegen", "plan", "latency"}),
     frozenset({"frontend", "analysis", "models"}),
     frozenset({"runtime"}),
+    frozenset({"manifest"}),
     frozenset({"schedules"}),
     frozenset({"kernels"}),
     frozenset({"toolchain"}),
@@ -28,13 +30,16 @@ LAYERS: tuple[frozenset[str], ...] = (
 ONLY: dict[str, frozenset[str]] = {
     "models": frozenset({"errors"}),
     "kernels": frozenset({"workload", "target", "errors"}),
-    "runtime": frozenset({"errors", "cpu", "target", "toolchain"}),
+    "runtime": frozenset({"manifest", "errors", "cpu"}),
+    "manifest": frozenset({"errors"}),
     "errors": frozenset(),
 }
 """Parts that may import even fewer of the others."""
 
 THIRD_PARTIES: dict[str, frozenset[str]] = {
-    "runtime": frozenset({"numpy", "tvm_ffi"}),
+    # torch for a caller who gives torch's tensors and wants them back.
+    "runtime": frozenset({"numpy", "tvm_ffi", "torch"}),
+    "manifest": frozenset(),
     "kernels": frozenset({"tvm"}),
     "errors": frozenset(),
     "cpu": frozenset(),
@@ -42,7 +47,7 @@ THIRD_PARTIES: dict[str, frozenset[str]] = {
 """Parts that may import these packages and no others; the rest is under USERS."""
 
 USERS: dict[str, frozenset[str]] = {
-    "torch": frozenset({"models", "bench", "cli"}),
+    "torch": frozenset({"models", "runtime", "bench", "cli"}),
     "rich": frozenset({"cli", "report"}),
     "openvino": frozenset({"bench", "cli"}),
     "matplotlib": frozenset({"report"}),
