@@ -1,0 +1,1 @@
+"""Load and run artifacts. Needs TVM's small runtime library only, not its compiler."""

@@ -1,0 +1,190 @@
+"""Load an artifact and run it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lascompile import __version__
+from lascompile.cpu import cpu_supports, physical_cores, processor
+from lascompile.errors import ArtifactError, DeviceError, UsageError
+from lascompile.manifest import CONSTANTS_NAME, LIBRARY_NAME, Manifest, MaskSpec, check_files
+from lascompile.runtime.library import load_executable, use_threads
+from lascompile.runtime.memory import aligned, aligned_empty, allocate_block, as_tensor, views
+from lascompile.runtime.profile import Profile, Profiler
+
+
+def load(path: str | Path, threads: int | None = None) -> Artifact:
+    """Load the artifact folder `path`.
+
+    Args:
+        path: What `build` wrote.
+        threads: Threads to run on; by default the physical cores that this process may use.
+
+    Raises:
+        ArtifactError: It is no artifact, or is damaged, or is of another version.
+        DeviceError: This CPU lacks instructions that it was built with.
+        UsageError: `threads` is not positive.
+    """
+    return Artifact(Path(path), threads)
+
+
+class Artifact:
+    """A compiled model. Calls are serialised: the workspace is allotted once and used by one call at a time."""
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        self.path = path
+        self.manifest = Manifest.read(path)
+        _check_version(path, self.manifest)
+        _check_device(path, self.manifest)
+        check_files(path, self.manifest)
+        self.threads = _checked_threads(threads)
+        use_threads(self.threads)
+        self._executable = load_executable(path / LIBRARY_NAME)
+        self._main, self._forced = self._executable["main"], self._executable["forced"]
+        self._constants = [as_tensor(array) for array in views(_read_block(path), self.manifest.constants)]
+        self._workspace_arrays = views(allocate_block(self.manifest.workspace_bytes), self.manifest.workspace)
+        self._workspace = [as_tensor(array) for array in self._workspace_arrays]
+        self._lock = threading.Lock()
+
+    def __call__(self, *inputs: Any) -> Any:  # noqa: ANN401 - whatever array type the caller has
+        """Run the model on NumPy arrays or torch tensors, and return the same kind: one array, or a tuple of them."""
+        wants_torch = any(type(value).__module__.partition(".")[0] == "torch" for value in inputs)
+        outputs: list[Any] = self.run(*inputs)
+        if wants_torch:
+            import torch
+
+            outputs = [torch.from_numpy(array) for array in outputs]
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def run(self, *inputs: Any) -> list[np.ndarray]:  # noqa: ANN401
+        """Run the model; all outputs as NumPy arrays.
+
+        Raises:
+            UsageError: An input is missing, or of the wrong shape or element type.
+        """
+        with self._lock:
+            return self._call(self._main, inputs)
+
+    def run_with_masks(self, *inputs: Any) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:  # noqa: ANN401
+        """Run the model; its outputs, and by name the mask decisions that it took, as bool arrays."""
+        with self._lock:
+            outputs = self._call(self._main, inputs)
+            decisions = {mask.name: self._decision(mask) != 0 for mask in self.manifest.masks}
+        return outputs, decisions
+
+    def run_forced(self, *inputs: Any, masks: Mapping[str, np.ndarray]) -> list[np.ndarray]:  # noqa: ANN401
+        """Run the model under the given mask decisions, which must be complete, instead of its maskers'.
+
+        Raises:
+            UsageError: A mask is missing, unknown, or of the wrong shape.
+        """
+        self._check_masks(masks)
+        with self._lock:
+            for mask in self.manifest.masks:
+                self._decision(mask)[...] = masks[mask.name]
+            return self._call(self._forced, inputs)
+
+    def profile(self, *inputs: Any, repeats: int = 10) -> Profile:  # noqa: ANN401
+        """Run the model `repeats` times with a clock around every kernel."""
+        with self._lock:
+            profiler = Profiler(self.manifest, self._workspace_arrays)
+            self._call(self._main, inputs)  # warm-up
+            for _ in range(repeats):
+                with profiler.watch(self._executable):
+                    self._call(self._main, inputs)
+        return profiler.profile()
+
+    def _decision(self, mask: MaskSpec) -> np.ndarray:
+        return self._workspace_arrays[mask.workspace].reshape(mask.shape)
+
+    def _call(self, function: Any, inputs: tuple[Any, ...]) -> list[np.ndarray]:  # noqa: ANN401
+        use_threads(self.threads)
+        arrays = self._checked_inputs(inputs)
+        outputs = [aligned_empty(spec.shape, spec.dtype) for spec in self.manifest.outputs]
+        arguments = [
+            *(as_tensor(arrays[view.position].reshape(view.shape)) for view in self.manifest.input_views),
+            *(as_tensor(outputs[view.position].reshape(view.shape)) for view in self.manifest.output_views),
+        ]
+        function(*arguments, self._constants, self._workspace)
+        return outputs
+
+    def _checked_inputs(self, inputs: tuple[Any, ...]) -> list[np.ndarray]:
+        specs = self.manifest.inputs
+        if len(inputs) != len(specs):
+            names = ", ".join(spec.name for spec in specs)
+            raise UsageError(f"the model takes {len(specs)} inputs ({names}), but {len(inputs)} were given")
+        arrays = []
+        for spec, value in zip(specs, inputs, strict=True):
+            array = _as_array(value)
+            if tuple(array.shape) != tuple(spec.shape) or array.dtype.name != spec.dtype:
+                raise UsageError(
+                    f"input {spec.name!r} is {_show(array.shape)} {array.dtype.name}, but the model was built for "
+                    f"{_show(spec.shape)} {spec.dtype}; convert it, or build for its shape"
+                )
+            arrays.append(aligned(array))
+        return arrays
+
+    def _check_masks(self, masks: Mapping[str, np.ndarray]) -> None:
+        expected = {mask.name: mask.shape for mask in self.manifest.masks}
+        missing, unknown = expected.keys() - masks.keys(), masks.keys() - expected.keys()
+        if missing or unknown:
+            raise UsageError(f"masks must name every decision: missing {sorted(missing)}, unknown {sorted(unknown)}")
+        for name, shape in expected.items():
+            if tuple(masks[name].shape) != tuple(shape):
+                raise UsageError(f"mask {name!r} is {_show(masks[name].shape)}, but {_show(shape)} is needed")
+
+
+def _check_version(path: Path, manifest: Manifest) -> None:
+    built = manifest.versions.get("lascompile")
+    if built != __version__:
+        raise ArtifactError(
+            f"{path} was built by lascompile {built}, this is {__version__}; build the artifact again"
+        )
+
+
+def _check_device(path: Path, manifest: Manifest) -> None:
+    target = manifest.target
+    built_for = str(target.get("mtriple", "")).partition("-")[0]
+    if built_for != processor():
+        raise DeviceError(f"{path} was built for {built_for or target.get('kind')}, but this machine is {processor()}")
+    missing = cpu_supports(target.get("features", ()))
+    if missing:
+        raise DeviceError(
+            f"{path} was built for {target.get('mcpu')}, but this CPU lacks {', '.join(missing)}; "
+            "build it here, or with --mcpu for the oldest CPU that it shall run on"
+        )
+
+
+def _checked_threads(threads: int | None) -> int:
+    if threads is None:
+        return physical_cores()
+    if threads < 1:
+        raise UsageError(f"threads is {threads}, but at least 1 is needed")
+    return threads
+
+
+def _read_block(path: Path) -> np.ndarray:
+    """The constants, in memory of their own."""
+    file = path / CONSTANTS_NAME
+    block = allocate_block(file.stat().st_size)
+    with file.open("rb") as stream:
+        stream.readinto(memoryview(block))  # type: ignore[attr-defined]
+    return block
+
+
+def _as_array(value: Any) -> np.ndarray:  # noqa: ANN401
+    """The array, sharing memory where DLPack allows."""
+    if isinstance(value, np.ndarray):
+        return value
+    if hasattr(value, "__dlpack__"):
+        return np.from_dlpack(value.detach() if hasattr(value, "detach") else value)
+    return np.asarray(value)
+
+
+def _show(shape: Any) -> str:  # noqa: ANN401
+    return "x".join(str(dim) for dim in shape) or "a scalar"

@@ -1,0 +1,82 @@
+"""TVM's runtime, loaded without TVM's Python package, which would bring the compiler's 250 MB along."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from lascompile.errors import ArtifactError, ToolchainError
+
+_CPU_DEVICE, _POOLED_ALLOCATOR = 1, 2
+_SHARE_ALL_CPUS = -3
+
+
+@contextlib.contextmanager
+def _without_torch() -> Iterator[None]:
+    """Keep `tvm_ffi` from importing torch, as it does if it can, for a second and 180 MB that nobody asked for."""
+    if "torch" in sys.modules:
+        yield
+        return
+    sys.modules["torch"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["torch"]
+
+
+@lru_cache(maxsize=1)
+def ffi() -> ModuleType:
+    """`tvm_ffi`, with TVM's runtime loaded into the process.
+
+    Raises:
+        ToolchainError: One of the two is not installed.
+    """
+    spec = importlib.util.find_spec("tvm")
+    try:
+        with _without_torch():
+            import tvm_ffi
+    except ImportError as error:
+        raise ToolchainError(f"apache-tvm-ffi cannot be imported ({error}); run lascompile doctor") from None
+    if spec is None or spec.origin is None:
+        raise ToolchainError("apache-tvm is not installed; run lascompile doctor")
+    if "tvm" not in sys.modules:
+        ctypes.CDLL(str(Path(spec.origin).parent / "lib" / "libtvm_runtime.so"), ctypes.RTLD_GLOBAL)
+    return tvm_ffi
+
+
+def load_executable(path: Path) -> Any:  # noqa: ANN401 - tvm_ffi.Module, imported late
+    """The functions of the library `path`, ready to be called.
+
+    Raises:
+        ArtifactError: It is no library, or one for another machine.
+    """
+    try:
+        executable = ffi().load_module(str(path.resolve()))["vm_load_executable"]()
+    except (RuntimeError, AttributeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise ArtifactError(f"{path} cannot be loaded ({reason}); build the artifact again") from None
+    executable["vm_initialization"](_CPU_DEVICE, 0, _POOLED_ALLOCATOR)
+    return executable
+
+
+def use_threads(count: int) -> None:
+    """Run kernels on `count` threads from now on, in the whole process.
+
+    By default TVM takes half of the logical CPUs and pins its threads, the caller's among them, to one each. Here every
+    thread may run on every CPU that the process may use, so that whatever else it computes is left alone. More threads than CPUs are not started.
+    """
+    if _threads_in_use != [count]:
+        cpus = [str(cpu) for cpu in sorted(os.sched_getaffinity(0))]
+        ffi().get_global_func("runtime.config_threadpool")(_SHARE_ALL_CPUS, min(count, len(cpus)), cpus)
+        _threads_in_use[:] = [count]
+
+
+_threads_in_use: list[int] = []
