@@ -63,7 +63,7 @@ class SpatialMasker(nn.Module):
 
     def decide(self, pooled: Tensor) -> Tensor:
         """Pooled [N, C, *mask_size] → coarse mask [N, g, *mask_size] of zeros and ones; a tie is active."""
-        logits = self.conv2(pooled).unflatten(1, (2, self.groups))
+        logits = self.conv2(pooled).view(-1, 2, self.groups, *self.mask_size)
         if self.training:
             # Straight-through: one or zero forwards, the softmax's gradient backwards.
             return F.gumbel_softmax(logits, tau=self.temperature, hard=True, dim=1)[:, 0]
