@@ -157,7 +157,8 @@ def _print_summary(summary: dict[str, Any]) -> None:
     )
     if not summary["static"]:
         source = summary["calibration"]
-        console.print(f"activation rates on {source['images']} images ({source['source']}):", markup=False)
+        text = f"activation rates on {source['images']} images ({source['source']}):"
+        console.print(text, markup=False, soft_wrap=True)
         console.print(_rate_table(summary["blocks"]))
 
 
