@@ -42,12 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="share of each block's positions to keep active, above 0 and at most 1 "
         "(default: 0.5, or what the checkpoint's maskers were trained for)",
     )
-    parser.add_argument(
-        "--calibration", type=Path, metavar="DIR", help="images to calibrate on (default: generated)"
-    )
-    parser.add_argument(
-        "--mask-channel-group", type=int, default=1, metavar="G", help="masks of a block (default: 1)"
-    )
+    parser.add_argument("--calibration", type=Path, metavar="DIR", help="images to calibrate on (default: generated)")
+    parser.add_argument("--mask-channel-group", type=int, default=1, metavar="G", help="masks of a block (default: 1)")
     parser.add_argument("--seed", type=int, default=0, help="of random weights and images (default: 0)")
     parser.add_argument(
         "--static", action="store_true", help="the same network without maskers; their options are unused"
@@ -80,9 +76,7 @@ def run(args: argparse.Namespace) -> int:
         status.update("reading calibration images" if args.calibration else "generating calibration images")
         images = calibration_images(args.input_size, args.seed, args.calibration)
         status.update("calibrating")
-        rates = prepare(
-            model, images, checkpoint=args.checkpoint, activation_rate=args.activation_rate, seed=args.seed
-        )
+        rates = prepare(model, images, checkpoint=args.checkpoint, activation_rate=args.activation_rate, seed=args.seed)
         status.update(f"exporting with {args.exporter}")
         export(model, args.output, args.input_size, args.batch, args.exporter)
     summary = _summary(args, model, rates, len(images))
@@ -120,9 +114,7 @@ def _check_static(args: argparse.Namespace, model: ResNet) -> None:
         raise UsageError(f"{args.architecture} has no maskers to calibrate: use lasnet_{args.architecture}")
 
 
-def _summary(
-    args: argparse.Namespace, model: ResNet, rates: dict[str, float], image_count: int
-) -> dict[str, Any]:
+def _summary(args: argparse.Namespace, model: ResNet, rates: dict[str, float], image_count: int) -> dict[str, Any]:
     """All that is printed, in the form of `--json`."""
     names = model.config.block_names
     granularity = dict(zip(names, model.config.block_granularity, strict=True))
@@ -139,8 +131,7 @@ def _summary(
         "checkpoint": args.checkpoint and str(args.checkpoint),
         "calibration": {"source": str(args.calibration or "generated"), "images": image_count},
         "blocks": [
-            {"name": name, "granularity": granularity[name], "activation_rate": rates.get(name)}
-            for name in names
+            {"name": name, "granularity": granularity[name], "activation_rate": rates.get(name)} for name in names
         ],
     }
 

@@ -45,9 +45,7 @@ def calibrate_activation_rate(
         if block.masker is not None:
             pooled = block.masker.pool(x)
             if not keep_weights:
-                targets = [
-                    mixture(cues, block.masker.mask_size, generator) for _ in range(block.masker.groups)
-                ]
+                targets = [mixture(cues, block.masker.mask_size, generator) for _ in range(block.masker.groups)]
                 _set_direction(block.masker, _regress(pooled, torch.stack(targets, dim=1)))
             _set_rate(block.masker, pooled, rate)
             rates[name] = block.masker(x).mean().item()

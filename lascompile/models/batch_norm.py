@@ -46,9 +46,7 @@ def all_active(model: nn.Module) -> Iterator[None]:
     def ones(masker: nn.Module, inputs: tuple[Tensor, ...], mask: Tensor) -> Tensor:
         return torch.ones_like(mask)
 
-    handles = [
-        module.register_forward_hook(ones) for module in model.modules() if isinstance(module, SpatialMasker)
-    ]
+    handles = [module.register_forward_hook(ones) for module in model.modules() if isinstance(module, SpatialMasker)]
     try:
         yield
     finally:

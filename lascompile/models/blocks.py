@@ -56,9 +56,7 @@ class BasicBlock(ResidualBlock):
         self, in_channels: int, width: int, stride: int, masker: SpatialMasker | None, groups: int = 1
     ) -> None:
         super().__init__(in_channels, width, stride, masker)
-        self.conv1 = nn.Conv2d(
-            in_channels, width, kernel_size=3, stride=stride, padding=1, groups=groups, bias=False
-        )
+        self.conv1 = nn.Conv2d(in_channels, width, kernel_size=3, stride=stride, padding=1, groups=groups, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1, groups=groups, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
@@ -85,9 +83,7 @@ class Bottleneck(ResidualBlock):
         super().__init__(in_channels, width, stride, masker)
         self.conv1 = nn.Conv2d(in_channels, width, kernel_size=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(
-            width, width, kernel_size=3, stride=stride, padding=1, groups=groups, bias=False
-        )
+        self.conv2 = nn.Conv2d(width, width, kernel_size=3, stride=stride, padding=1, groups=groups, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, width * self.expansion, kernel_size=1, bias=False)
         self.bn3 = nn.BatchNorm2d(width * self.expansion)

@@ -74,8 +74,7 @@ class ResNetConfig:
         stages, blocks = len(self.depths), sum(self.depths)
         if len(granularity) not in (stages, blocks):
             raise UsageError(
-                f"granularity has {len(granularity)} numbers: give {stages}, one a stage, "
-                f"or {blocks}, one a block"
+                f"granularity has {len(granularity)} numbers: give {stages}, one a stage, or {blocks}, one a block"
             )
         sizes = [size for size, depth in zip(self.map_sizes, self.depths, strict=True) for _ in range(depth)]
         for name, s, size in zip(self.block_names, self.block_granularity, sizes, strict=True):
@@ -93,9 +92,7 @@ class ResNetConfig:
         for stage, width in enumerate(self.widths):
             channels = width * self.expansion
             if channels % g:
-                raise UsageError(
-                    f"mask channel group {g} does not divide the {channels} channels of layer{stage + 1}"
-                )
+                raise UsageError(f"mask channel group {g} does not divide the {channels} channels of layer{stage + 1}")
 
 
 def mask_size(map_size: tuple[int, int], granularity: int) -> tuple[int, int]:

@@ -32,9 +32,7 @@ def _image_files(directory: Path) -> list[Path]:
     readable = {suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN}
     files = sorted(path for path in directory.rglob("*") if path.suffix.lower() in readable)
     if not files:
-        raise UsageError(
-            f"image folder {directory}: no .jpg, .png or other image that pillow reads, in it or below it"
-        )
+        raise UsageError(f"image folder {directory}: no .jpg, .png or other image that pillow reads, in it or below it")
     return files
 
 

@@ -25,9 +25,7 @@ _SEED = 1_000_000
 """Keeps the images of calibration apart from those that the same small seed gives elsewhere."""
 
 
-def calibration_images(
-    size: tuple[int, int], seed: int, directory: str | Path | None = None
-) -> NDArray[np.float32]:
+def calibration_images(size: tuple[int, int], seed: int, directory: str | Path | None = None) -> NDArray[np.float32]:
     """Images [N, 3, H, W] of a folder, or generated; N is up to 32, fewer where they exceed 224 × 224."""
     count = max(4, min(_IMAGES, _PIXELS // (size[0] * size[1])))
     if directory is None:

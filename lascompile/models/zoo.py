@@ -23,9 +23,7 @@ _STATIC: dict[str, ResNetConfig] = {
 }
 
 ZOO: dict[str, ResNetConfig] = {
-    **{
-        f"lasnet_{name}": replace(config, granularity=DEFAULT_GRANULARITY) for name, config in _STATIC.items()
-    },
+    **{f"lasnet_{name}": replace(config, granularity=DEFAULT_GRANULARITY) for name, config in _STATIC.items()},
     **_STATIC,
 }
 """Every architecture by name; `lasnet_x` is `x` with a masker in every block."""

@@ -23,9 +23,7 @@ def one_thread():
 
 
 def run(path, images):
-    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(
-        None, {"images": images}
-    )[0]
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"images": images})[0]
 
 
 def test_json_describes_the_file(tmp_path, capsys):

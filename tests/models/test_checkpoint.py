@@ -63,9 +63,7 @@ def test_what_does_not_fit_is_listed_and_counted(tmp_path):
         load_checkpoint(model, tmp_path / "c.pth")
     message = str(error.value)
     # Three norms of weight, bias, mean and variance; the counters may be missing.
-    assert (
-        "12 missing: layer4.1.bn1.weight, layer4.1.bn1.bias, layer4.1.bn1.running_mean and 9 more" in message
-    )
+    assert "12 missing: layer4.1.bn1.weight, layer4.1.bn1.bias, layer4.1.bn1.running_mean and 9 more" in message
     assert "1 unexpected: head.weight" in message
     assert "1 wrong shape: fc.weight (7x128, the model has 10x128)" in message
     assert same(before, model.state_dict())

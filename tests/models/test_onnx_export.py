@@ -63,9 +63,7 @@ def test_both_exporters_agree_with_torch(tmp_path, capfd, exporter, batch, setti
 def test_uneven_patches_need_dynamo(tmp_path):
     model = calibrated(granularity=(3, 3, 3, 1), input_size=(64, 80))
     check(export(model, tmp_path / "m.onnx", (64, 80)), model, 1)
-    with pytest.raises(
-        UsageError, match=r"uneven windows, as in layer1.0.masker .*: use the dynamo exporter"
-    ):
+    with pytest.raises(UsageError, match=r"uneven windows, as in layer1.0.masker .*: use the dynamo exporter"):
         export(model, tmp_path / "t.onnx", (64, 80), exporter="torchscript")
     assert not (tmp_path / "t.onnx").exists()
 
@@ -83,9 +81,7 @@ def test_a_model_in_training_is_exported_for_inference(tmp_path, exporter):
 def test_basic_blocks_and_grouped_convolutions(tmp_path):
     torch.manual_seed(0)
     for kind in ("basic", "bottleneck"):
-        config = ResNetConfig(
-            kind, (2, 1), (8, 16), (2, 2), stem_width=8, groups=2, input_size=(32, 32), num_classes=5
-        )
+        config = ResNetConfig(kind, (2, 1), (8, 16), (2, 2), stem_width=8, groups=2, input_size=(32, 32), num_classes=5)
         model = ResNet(config)
         prepare(model, natural_images(6, 32, seed=3), activation_rate=0.5)
         check(export(model, tmp_path / "m.onnx", 32, exporter="torchscript"), model, 1)
@@ -105,9 +101,7 @@ class Hostile(torch.nn.Module):
 
 @pytest.mark.parametrize("exporter", ["dynamo", "torchscript"])
 def test_models_that_cannot_be_expressed_are_named(tmp_path, exporter):
-    with pytest.raises(
-        UnsupportedModelError, match=f"the {exporter} exporter cannot express this model"
-    ) as e:
+    with pytest.raises(UnsupportedModelError, match=f"the {exporter} exporter cannot express this model") as e:
         export(Hostile(), tmp_path / "m.onnx", 8, exporter=exporter)
     assert "\n" not in str(e.value)
     assert not list(tmp_path.iterdir())

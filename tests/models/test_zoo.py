@@ -42,9 +42,7 @@ def test_static_keys_and_shapes_are_torchvisions(resnet50):
 
 def test_masker_keys_are_the_authors(resnet50):
     blocks = [f"layer{stage}.{i}" for stage, depth in ((1, 3), (2, 4), (3, 6), (4, 3)) for i in range(depth)]
-    expected = [
-        f"{block}.masker.conv2.{part}" for block, part in itertools.product(blocks, ("weight", "bias"))
-    ]
+    expected = [f"{block}.masker.conv2.{part}" for block, part in itertools.product(blocks, ("weight", "bias"))]
     assert sorted(key for key in resnet50.state_dict() if ".masker." in key) == sorted(expected)
     assert resnet50.state_dict()["layer2.0.masker.conv2.weight"].shape == (2, 256, 1, 1)
 
