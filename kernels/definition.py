@@ -16,16 +16,20 @@ def define(
     arguments: Sequence[str],
     buffers: Mapping[str, BufferSpec],
     body: Callable[[Mapping[str, tirx.Var]], None],
-    in_place: bool = False,
 ) -> tirx.PrimFunc:
-    """Build the function `main` over the `arguments`, in order, with what `body` writes in the builder.
-
-    `in_place` says that the caller may pass one buffer twice, as residual and as output.
-    """
+    """Build the function `main` over the `arguments`, in order, with what `body` writes in the builder."""
     with IRBuilder() as builder:
         with T.prim_func(s_tir=True):
             T.func_name("main")
-            T.func_attr({"tirx.noalias": not in_place})
+            T.func_attr({"tirx.noalias": True})
             declared = {argument: T.arg(argument, T.buffer(*buffers[argument])) for argument in arguments}
             body(declared)
     return builder.get()
+
+
+def with_residual(arguments: Sequence[str], in_place: bool) -> Sequence[str]:
+    """The arguments of a definition: a residual in place is one of its own until the guard merges it with the output.
+
+    A block may not read what it writes, or no schedule could move it.
+    """
+    return (*arguments[:-1], "residual", arguments[-1]) if in_place else arguments

@@ -13,7 +13,7 @@ from tvm import tirx
 from tvm.ir import Expr
 from tvm.tirx.script.builder import ir as T
 
-from lascompile.kernels.definition import BufferSpec, define
+from lascompile.kernels.definition import BufferSpec, define, with_residual
 from lascompile.kernels.epilogue import finish, reads
 from lascompile.workload import ROW_SLACK, ConvWorkload, channel_stride
 
@@ -67,7 +67,7 @@ def define_row_conv(workload: ConvWorkload, width: int) -> tirx.PrimFunc:
         _accumulate(workload, width, b, acc)
         _store(workload, width, b, acc)
 
-    return define(workload.arguments(), buffers(workload, width), body, workload.in_place)
+    return define(with_residual(workload.arguments(), workload.in_place), buffers(workload, width), body)
 
 
 def _accumulate(workload: ConvWorkload, width: int, b: Mapping[str, tirx.Var], acc: tirx.Var) -> None:

@@ -9,7 +9,7 @@ from tvm.ir import Expr
 from tvm.tirx.script.builder import ir as T
 
 from lascompile.kernels.activation import BINARY
-from lascompile.kernels.definition import BufferSpec, define
+from lascompile.kernels.definition import BufferSpec, define, with_residual
 from lascompile.kernels.epilogue import finish
 from lascompile.workload import ROW_SLACK, MapWorkload, channel_stride
 
@@ -47,7 +47,7 @@ def define_row_map(workload: MapWorkload) -> tirx.PrimFunc:
                 row = b["list"][vm] if workload.scatters else vm + 1
                 T.buffer_store(b["output"], finish(workload, b, result, vm, vc), [row, vc])
 
-    return define(workload.arguments(), buffers(workload), body, workload.in_place)
+    return define(with_residual(workload.arguments(), workload.in_place), buffers(workload), body)
 
 
 def _read(workload: MapWorkload) -> list[str]:

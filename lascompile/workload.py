@@ -80,7 +80,7 @@ class ConvWorkload(Workload):
         counted: True if only the first count[0] rows exist; else all of them.
         scatters: True if row m is stored at list[m] of a dense map; else at m + 1.
         residual_listed: True if the residual row is read at list[m] of a dense map; else at m + 1.
-        in_place: True if the residual and the output are one buffer, passed twice.
+        in_place: True if the residual is the output's own buffer.
         epilogue: What is done before the store.
     """
 
@@ -113,7 +113,7 @@ class ConvWorkload(Workload):
         return 2 * self.rows * self.taps * self.in_channels * self.out_channels // self.groups
 
     def arguments(self) -> tuple[str, ...]:
-        """The kernel's buffers in order; the output is last."""
+        """The kernel's buffers in order; the output is last. A residual in place is the output."""
         chosen = {
             "input": True,
             "table": self.gathers,
@@ -122,7 +122,7 @@ class ConvWorkload(Workload):
             "group_active": self.epilogue.gate_groups > 0,
             "channel_group": self.epilogue.gate_groups > 0,
             "list": self.uses_list,
-            "residual": self.epilogue.add,
+            "residual": self.epilogue.add and not self.in_place,
             "count": self.counted,
             "output": True,
         }
@@ -174,14 +174,14 @@ class MapWorkload(Workload):
         )
 
     def arguments(self) -> tuple[str, ...]:
-        """The kernel's buffers in order; the output is last."""
+        """The kernel's buffers in order; the output is last. A residual in place is the output."""
         chosen = {
             **{f"operand{i}": True for i in range(len(self.operands))},
             **{f"table{i}": kind == "table" for i, kind in enumerate(self.operands)},
             "group_active": self.epilogue.gate_groups > 0,
             "channel_group": self.epilogue.gate_groups > 0,
             "list": self.uses_list,
-            "residual": self.epilogue.add,
+            "residual": self.epilogue.add and not self.in_place,
             "count": self.counted,
             "output": True,
         }

@@ -4,6 +4,7 @@ A dynamic operator is written and scheduled for its worst case, all pixels activ
 
 - for tile in range(ceil(rows / R)):  →  for tile in range(ceil(count[0] / R)):
 - the predicates that keep the last tile within `rows` are dropped, since it may write the slack rows of its output;
+- a residual in place, an argument of its own while it was scheduled, becomes the output's buffer;
 - row 0 of a dense or packed output is set to zero, for the convolutions that read it as padding.
 
 So no shape is symbolic, nothing waits for the host, and memory is planned at build time. On a GPU the same count bounds
@@ -25,9 +26,12 @@ are active, the walkers stay balanced. The walker is the enclosing parallel loop
 """
 
 
-def guard_rows(func: tirx.PrimFunc, rows: int, counted: bool, zero_row: bool) -> tirx.PrimFunc:
+def guard_rows(func: tirx.PrimFunc, rows: int, counted: bool, zero_row: bool, in_place: bool = False) -> tirx.PrimFunc:
     """Bound the loop over row tiles by `count[0]` if `counted`, else by `rows`; see the module's description."""
     by_name = {str(param.name): param for param in func.params}
+    if in_place:
+        # One pointer instead of two that may be equal: LLVM would otherwise fear that each store changes what it loads.
+        func = func.specialize({by_name["residual"]: by_name["output"]})
     count: Expr = by_name["count"][0] if counted else tirx.const(rows, "int32")
 
     def bound(loop: tirx.For, parallel_index: Expr) -> Expr:

@@ -90,7 +90,8 @@ def schedule_row_conv(workload: ConvWorkload, decisions: Decisions) -> tirx.Prim
     sch = Schedule(define_row_conv(workload, decisions.width))
     _walk_tiles(sch, decisions)
     _hold_sums_in_registers(sch, decisions)
-    return guard_rows(sch.mod["main"], workload.rows, workload.counted, zero_row=not workload.scatters)
+    zero_row = not workload.scatters
+    return guard_rows(sch.mod["main"], workload.rows, workload.counted, zero_row, workload.in_place)
 
 
 def _walk_tiles(sch: Schedule, decisions: Decisions) -> None:

@@ -19,7 +19,8 @@ def schedule_row_map(workload: MapWorkload, threads: int) -> tirx.PrimFunc:
     """Rows are dealt out to `threads` in turn; channels are vectorised."""
     sch = Schedule(define_row_map(workload))
     _sweep(sch, threads)
-    return guard_rows(sch.mod["main"], workload.rows, workload.counted, zero_row=not workload.scatters)
+    zero_row = not workload.scatters
+    return guard_rows(sch.mod["main"], workload.rows, workload.counted, zero_row, workload.in_place)
 
 
 def schedule_pool(workload: PoolWorkload, threads: int) -> tirx.PrimFunc:
