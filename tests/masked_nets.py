@@ -49,24 +49,19 @@ class Network:
         return name
 
     def conv(self, source: str, name: str, channels: tuple[int, int], kernel: int, stride: int = 1) -> str:
-        weight = (
-            self.rng.standard_normal((channels[1], channels[0], kernel, kernel))
-            / np.sqrt(channels[0])
-            / kernel
-        )
+        weight = self.rng.standard_normal((channels[1], channels[0], kernel, kernel)) / np.sqrt(channels[0]) / kernel
         bias = self.rng.standard_normal(channels[1]) * 0.1
         inputs = [source, self.constant(f"{name}.w", weight), self.constant(f"{name}.b", bias)]
         return self.add("Conv", inputs, name, strides=[stride] * 2, pads=[kernel // 2] * 4)
 
-    def model(self, output: str, shape: Sequence[int], extra_outputs: Sequence[str] = ()) -> onnx.ModelProto:
+    def model(
+        self, output: str, shape: Sequence[int] | None = None, extra_outputs: Sequence[str] = ()
+    ) -> onnx.ModelProto:
         graph = helper.make_graph(
             self.nodes,
             "network",
             [helper.make_tensor_value_info("x", TensorProto.FLOAT, [self.batch, 3, self.size, self.size])],
-            [
-                helper.make_tensor_value_info(output, TensorProto.FLOAT, list(shape)),
-                *(onnx.ValueInfoProto(name=name) for name in extra_outputs),
-            ],
+            [helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)],
             self.weights,
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
@@ -104,9 +99,7 @@ def _block(net: Network, x: str, block: int, form: str, granularity: int) -> str
     f = net.conv(f, f"{b}.conv2", (8, 8), 3)
     pooled = x
     if granularity > 1:
-        pooled = net.add(
-            "AveragePool", [x], f"{b}.pool", kernel_shape=[granularity] * 2, strides=[granularity] * 2
-        )
+        pooled = net.add("AveragePool", [x], f"{b}.pool", kernel_shape=[granularity] * 2, strides=[granularity] * 2)
     # Centred on the pooled map, so that about half of the patches are on.
     centred = net.add("Sub", [pooled, net.add("GlobalAveragePool", [pooled], f"{b}.mean")], f"{b}.centred")
     logits = net.conv(centred, f"{b}.logits", (8, 2), 1)
@@ -150,9 +143,7 @@ def _decide(net: Network, name: str, logits: str, on: str, off: str, form: str) 
         above = net.add("Greater", [on, net.constant("low", -0.5)], f"{name}.above")
         return net.add("And", [net.add("GreaterOrEqual", [on, off], f"{name}.ge"), above], name)
     if form == "one_minus":
-        less = net.add(
-            "Cast", [net.add("Less", [on, off], f"{name}.less")], f"{name}.f", to=TensorProto.FLOAT
-        )
+        less = net.add("Cast", [net.add("Less", [on, off], f"{name}.less")], f"{name}.f", to=TensorProto.FLOAT)
         return net.add("Sub", [net.constant("unit", 1.0), less], name)
     if form == "temperature":
         hot = [net.add("Div", [v, net.constant("t", 0.1)], f"{name}.{v}.hot") for v in (on, off)]

@@ -2,7 +2,7 @@
 
 Inputs: natural-like images, noise, constants, and images with a NaN; then masks forced on, off, at random and
 in blobs. Errors are the largest difference over the range of the output. A decision whose margin is within
-float32 rounding may fall either way: such ties are counted, and all else is compared under the same decisions.
+float32 rounding may fall either way: such ties are counted, and the rest is compared under equal decisions.
 Exit code 0 if all cases pass, else 1.
 """
 
@@ -84,15 +84,11 @@ def _summary(report: VerifyReport) -> str:
     passed = sum(case.passed for case in report.cases)
     parts = [f"{passed} of {len(report.cases)} cases agree with onnxruntime"]
     if report.error is not None:
-        parts.append(
-            f"largest error {report.error:.1e} of the output's range (allowed: {report.tolerance:.0e})"
-        )
+        parts.append(f"largest error {report.error:.1e} of the output's range (allowed: {report.tolerance:.0e})")
     if report.margin is not None:
         parts.append(f"smallest decision margin {report.margin:.1e} of the logits")
     if report.ties:
-        parts.append(
-            f"{report.ties} ties (margin within {report.tie_tolerance:.1e}: either decision is right)"
-        )
+        parts.append(f"{report.ties} ties (margin within {report.tie_tolerance:.1e}: either decision is right)")
     return "; ".join(parts)
 
 

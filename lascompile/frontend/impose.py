@@ -109,8 +109,7 @@ def impose_decisions(model: ir.Model, names: Collection[str] | None = None) -> I
     wanted = [decision for decision in masks if names is None or decision.name in names]
     inputs = {decision: _make_input(imposed.graph, decision) for decision in wanted}
     decisions = [
-        _report(imposed.graph, decision, str(given.name), tuple(masks[decision]))
-        for decision, given in inputs.items()
+        _report(imposed.graph, decision, str(given.name), tuple(masks[decision])) for decision, given in inputs.items()
     ]
     return ImposedModel(imposed, {decision.name: decision for decision in decisions})
 

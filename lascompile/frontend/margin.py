@@ -104,9 +104,7 @@ class _Builder:
         if operator(node) in ("Mul", "Div") and constant(node.inputs[1]) is not None:  # a temperature
             return self._add("Abs", [self._like(node, [self.size(source), node.inputs[1]])])
         if operator(node) in _SUMS:
-            return self._like(
-                node, [self._add("Abs", [term]) if term is not None else None for term in node.inputs]
-            )
+            return self._like(node, [self._add("Abs", [term]) if term is not None else None for term in node.inputs])
         if operator(node) == "Sigmoid":  # its slope is a quarter at most
             return self._add("Add", [self._add("Mul", [self.size(source), self._number(0.25)]), value])
         return self._add("Abs", [value])
@@ -161,9 +159,7 @@ class _Builder:
         first, second = (self.margin(value) for value in node.inputs)
         if first is None or second is None:
             return None
-        return Margin(
-            self._add(op_type, [first.signed, second.signed]), self._add("Max", [first.size, second.size])
-        )
+        return Margin(self._add(op_type, [first.signed, second.signed]), self._add("Max", [first.size, second.size]))
 
     def _negated(self, margin: Margin | None) -> Margin | None:
         return None if margin is None else Margin(self._add("Neg", [margin.signed]), margin.size)
@@ -178,9 +174,7 @@ class _Builder:
     def _like(self, node: ir.Node, inputs: list[ir.Value | None]) -> ir.Value:
         return self._append(ir.Node(node.domain, node.op_type, inputs, list(node.attributes.values())))
 
-    def _add(
-        self, op_type: str, inputs: list[ir.Value], attributes: dict[str, int] | None = None
-    ) -> ir.Value:
+    def _add(self, op_type: str, inputs: list[ir.Value], attributes: dict[str, int] | None = None) -> ir.Value:
         return self._append(ir.node(op_type, inputs, attributes))
 
     def _append(self, node: ir.Node) -> ir.Value:

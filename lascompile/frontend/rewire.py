@@ -25,8 +25,6 @@ def replace_readers(graph: ir.Graph, value: ir.Value, source: ir.Value, output_n
 def new_constant(graph: ir.Graph, name: str, array: np.ndarray) -> ir.Value:
     """Add `array` to the initialisers of `graph` as `name`."""
     tensor = ir.tensor(array, name=name)
-    value = ir.Value(
-        name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
-    )
+    value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
     graph.register_initializer(value)
     return value

@@ -61,8 +61,7 @@ def compare_outputs(
     for name, output, upper, lower in zip(names, got, most, fewest or most, strict=True):
         if output.shape != upper.shape or output.dtype != upper.dtype:
             found.failures.append(
-                f"output {name!r} is {output.dtype} {list(output.shape)} "
-                f"instead of {upper.dtype} {list(upper.shape)}"
+                f"output {name!r} is {output.dtype} {list(output.shape)} instead of {upper.dtype} {list(upper.shape)}"
             )
             continue
         found.failures += _nan_faults(name, output, upper, lower)
@@ -160,9 +159,7 @@ def relative_margin(outcome: Outcome, decision: ImposedDecision) -> np.ndarray |
     distance = np.abs(outcome.values[decision.margin])
     size = np.broadcast_to(outcome.values[decision.size], distance.shape)
     # Logits that are all zero are a tie.
-    return np.where(
-        distance == 0, 0.0, np.divide(distance, size, out=np.full_like(distance, np.inf), where=size != 0)
-    )
+    return np.where(distance == 0, 0.0, np.divide(distance, size, out=np.full_like(distance, np.inf), where=size != 0))
 
 
 def _claimed(decision: ImposedDecision, most: Outcome, fewest: Outcome | None) -> np.ndarray:

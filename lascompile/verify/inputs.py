@@ -27,9 +27,7 @@ def input_cases(specs: Sequence[TensorSpec], seed: int) -> Iterator[InputCase]:
     yield InputCase("more natural-like images", "natural", natural_inputs(specs, seed + 1))
     yield InputCase("normal noise", "random", [_noise(spec, seed) for spec in specs])
     for number in (0, 1):
-        yield InputCase(
-            f"all {number}", "constant", [np.full(spec.shape, number, spec.dtype) for spec in specs]
-        )
+        yield InputCase(f"all {number}", "constant", [np.full(spec.shape, number, spec.dtype) for spec in specs])
     yield from _nan_cases(natural, seed)
 
 
@@ -90,9 +88,7 @@ def _coherent(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     x = np.arange(width)[None, :] / width
     field = np.zeros(shape)
     for _ in range(4):
-        across, down, phase = rng.uniform([-2, -2, 0], [2, 2, 1], (*images, 1, 1, 3)).transpose(
-            -1, *range(len(shape))
-        )
+        across, down, phase = rng.uniform([-2, -2, 0], [2, 2, 1], (*images, 1, 1, 3)).transpose(-1, *range(len(shape)))
         field += np.cos(2 * np.pi * (across * x + down * y + phase))
     return field > 0
 

@@ -112,9 +112,7 @@ class _Chain:
     ) -> ir.Value:
         return self.append(ir.node(op_type, inputs, attributes), dtype, shape)
 
-    def append(
-        self, node: ir.Node, dtype: ir.DataType = ir.DataType.FLOAT, shape: ir.Shape | None = None
-    ) -> ir.Value:
+    def append(self, node: ir.Node, dtype: ir.DataType = ir.DataType.FLOAT, shape: ir.Shape | None = None) -> ir.Value:
         """Insert `node`; its output has the site's shape, if no other is given."""
         value = node.outputs[0]
         node.name = value.name = f"{self._output.name}.nan.{len(self._graph)}"

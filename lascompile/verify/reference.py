@@ -37,9 +37,7 @@ class Reference:
         options.log_severity_level = _ERRORS_ONLY
         # onnxruntime and the artifact take turns: threads that spin in between only take the other's time.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            model_bytes(model), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = onnxruntime.InferenceSession(model_bytes(model), options, providers=["CPUExecutionProvider"])
         self._inputs = [value.name for value in self._session.get_inputs()]
         self._names = [value.name for value in self._session.get_outputs()]
         self._outputs = outputs

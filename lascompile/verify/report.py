@@ -106,8 +106,7 @@ class VerifyReport:
     def to_json(self) -> dict[str, Any]:
         """The report as JSON types."""
         cases = [
-            {**asdict(case), "activation_rate": case.activation_rate, "passed": case.passed}
-            for case in self.cases
+            {**asdict(case), "activation_rate": case.activation_rate, "passed": case.passed} for case in self.cases
         ]
         return {
             "schema": SCHEMA,

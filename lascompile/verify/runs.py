@@ -77,18 +77,14 @@ def _run_free(artifact: Artifact, decisions: Mapping[str, ImposedDecision], case
     failures = []
     if not all(_same(a, b) for a, b in zip(outputs, again, strict=True)):
         failures.append("two runs differ: the second, without reading the masks, gave other numbers")
-    return Run(
-        case.name, case.kind, case.arrays, list(outputs), _as_decisions(masks, decisions), failures=failures
-    )
+    return Run(case.name, case.kind, case.arrays, list(outputs), _as_decisions(masks, decisions), failures=failures)
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:
     return np.array_equal(a, b, equal_nan=np.issubdtype(a.dtype, np.floating))
 
 
-def _as_decisions(
-    masks: Mapping[str, np.ndarray], decisions: Mapping[str, ImposedDecision]
-) -> dict[str, np.ndarray]:
+def _as_decisions(masks: Mapping[str, np.ndarray], decisions: Mapping[str, ImposedDecision]) -> dict[str, np.ndarray]:
     return {name: decision.from_mask(masks[name]) for name, decision in decisions.items()}
 
 

@@ -84,9 +84,7 @@ def verify(
     tell("following NaN through onnxruntime")
     strange = [run for run, outcome in zip(runs, outcomes, strict=True) if _meets_nan(run, outcome)]
     bounds = _nan_bounds(model, names, strange, threads)
-    cases = [
-        judge(run, *bounds.get(run.name, (outcome,))) for run, outcome in zip(runs, outcomes, strict=True)
-    ]
+    cases = [judge(run, *bounds.get(run.name, (outcome,))) for run, outcome in zip(runs, outcomes, strict=True)]
     return VerifyReport(
         artifact=manifest.onnx["name"],
         onnx=str(onnx_path),
@@ -105,9 +103,7 @@ def _notes(decisions: Mapping[str, ImposedDecision], runs: Sequence[Run]) -> lis
         if decision.margin is None
     ]
     if not any(run.kind == "file" for run in runs):
-        notes.append(
-            "a mask has no name in the file: the reference was not held against the file as it was exported"
-        )
+        notes.append("a mask has no name in the file: the reference was not held against the file as it was exported")
     return notes
 
 
@@ -162,10 +158,7 @@ class _Judge:
             run.kind,
             found.error,
             found.margin,
-            {
-                name: decision.activation_rate(run.decisions[name])
-                for name, decision in self.decisions.items()
-            },
+            {name: decision.activation_rate(run.decisions[name]) for name, decision in self.decisions.items()},
             found.ties,
             found.failures,
         )

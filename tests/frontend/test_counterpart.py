@@ -80,9 +80,7 @@ def test_a_gate_that_is_an_output_keeps_its_name():
     net = Network()
     f = net.conv("x", "stem", (3, 8), 1)
     decision = net.add("Greater", [net.conv("x", "logit", (3, 1), 1), net.constant("zero_f", 0.0)], "m")
-    model = canonical(
-        net.model(net.add("Mul", [f, net.add("Cast", [decision], "cast", to=1)], "y"), [1, 8, 16, 16])
-    )
+    model = canonical(net.model(net.add("Mul", [f, net.add("Cast", [decision], "cast", to=1)], "y"), [1, 8, 16, 16]))
     static = static_counterpart(model)
     assert [value.name for value in static.graph.outputs] == ["y"]
     assert "Greater" not in {node.op_type for node in static.graph}
@@ -101,8 +99,7 @@ def test_batch_norms_behind_masks_are_folded():
     decision = net.add("Greater", [net.conv("x", "logit", (3, 1), 1), net.constant("zero_f", 0.0)], "m")
     gated = net.add("Mul", [f, net.add("Cast", [decision], "cast", to=1)], "gated")
     parameters = [
-        net.constant(f"bn.{name}", np.full(8, value))
-        for name, value in zip("sbmv", (2, 1, 0.5, 4), strict=True)
+        net.constant(f"bn.{name}", np.full(8, value)) for name, value in zip("sbmv", (2, 1, 0.5, 4), strict=True)
     ]
     model = canonical(net.model(net.add("BatchNormalization", [gated, *parameters], "y"), [1, 8, 16, 16]))
     assert [node.op_type for node in static_counterpart(model).graph] == ["Conv"]

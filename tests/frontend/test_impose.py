@@ -155,9 +155,7 @@ def test_a_mask_takes_the_shape_and_type_of_the_decision():
     taken = decision.from_mask(patches)
     assert (taken.dtype, taken.shape) == (np.int64, (1, 1, 4, 4))
     assert decision.activation_rate(taken) == 0.25
-    with pytest.raises(
-        ArtifactError, match="'m0' has 4 elements in the artifact, but the model takes 16 decisions"
-    ):
+    with pytest.raises(ArtifactError, match="'m0' has 4 elements in the artifact, but the model takes 16 decisions"):
         decision.from_mask(patches[..., 0])
 
 

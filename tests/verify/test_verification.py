@@ -134,9 +134,7 @@ def test_without_a_margin_any_disagreement_is_a_failure(save):
     net = Network()
     f = net.conv("x", "stem", (3, 8), 1)
     decision = net.add("IsNaN", [net.conv("x", "logit", (3, 1), 1)], "m0")
-    path = save(
-        net.model(net.add("Mul", [f, net.add("Cast", [decision], "cast", to=1)], "y"), [1, 8, 16, 16])
-    )
+    path = save(net.model(net.add("Mul", [f, net.add("Cast", [decision], "cast", to=1)], "y"), [1, 8, 16, 16]))
     artifact = FakeArtifact(path)
     report = verify(artifact, path)
     assert report.passed
@@ -153,9 +151,7 @@ def test_nan_in_the_artifact_alone_is_caught(path):
         outputs[0][0, 0, 0, 0] = np.nan
 
     artifact.spoil_outputs = spoil
-    assert any(
-        "is NaN in 1 places where onnxruntime has numbers" in line for line in failures(artifact, path)
-    )
+    assert any("is NaN in 1 places where onnxruntime has numbers" in line for line in failures(artifact, path))
 
 
 def test_a_nan_that_gets_lost_is_caught(path):
@@ -204,9 +200,7 @@ def test_a_number_at_a_skipped_pixel_must_be_the_right_one(save):
         outputs[0][outputs[0] == 0] = 5.0
 
     artifact.spoil_outputs = spoil
-    assert any(
-        line.startswith("natural-like images: output 'gated' differs") for line in failures(artifact, path)
-    )
+    assert any(line.startswith("natural-like images: output 'gated' differs") for line in failures(artifact, path))
 
 
 def test_two_runs_that_differ_are_caught(path):
@@ -232,9 +226,7 @@ def test_a_network_without_masks(save):
 def test_another_file_is_refused(path, save):
     artifact = FakeArtifact(path)
     other = save(masked_network(seed=1), "other.onnx")
-    with pytest.raises(
-        UsageError, match=r"other.onnx is not the file that the artifact was built from \(m.onnx\)"
-    ):
+    with pytest.raises(UsageError, match=r"other.onnx is not the file that the artifact was built from \(m.onnx\)"):
         verify(artifact, other)
     with pytest.raises(UsageError, match="nowhere.onnx: no such file"):
         verify(artifact, path.with_name("nowhere.onnx"))

@@ -1,0 +1,145 @@
+"""Time an artifact against other runtimes, side by side in one process, on equal threads.
+
+Every baseline runs on the static counterpart, the same network without its masks, and on the masked network as the
+file has it. A ratio is the artifact's latency over the baseline's, measured round by round within the same seconds:
+below 1 the artifact is faster.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from lascompile.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lascompile.bench import BenchReport, Ratio, Row
+
+_STATISTICS = ("min", "median", "p90", "p99", "mean")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options of `lascompile bench`."""
+    parser.add_argument("artifact", type=Path, help="folder that `lascompile build` wrote")
+    parser.add_argument("--onnx", type=Path, required=True, help="ONNX file that it was built from")
+    parser.add_argument(
+        "--baselines",
+        type=_names,
+        metavar="NAME,...",
+        help="of onnxruntime, openvino, torch (default: all; one that is not installed is skipped with a note)",
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="of all alike (default: the physical cores)")
+    parser.add_argument("--repeats", type=int, default=50, metavar="N", help="timed runs of each (default: 50)")
+    parser.add_argument(
+        "--input",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="NumPy arrays (.npy), one an input of the model (default: natural-like images)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of generated images (default: 0)")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the report."""
+    from lascompile.bench import BASELINES, BenchConfig, bench
+    from lascompile.runtime.artifact import load
+
+    if args.seed < 0:
+        raise UsageError(f"seed {args.seed}: must not be negative")
+    config = BenchConfig(args.baselines or tuple(BASELINES), args.repeats, args.seed)
+    chosen: dict[str, Any] = {}
+    if args.input is not None:
+        chosen = {"inputs": [_read(path) for path in args.input], "source": " ".join(map(str, args.input))}
+    with _progress() as progress:
+        task = progress.add_task("loading the artifact", total=1.0)
+        report = bench(
+            load(args.artifact, args.threads),
+            args.onnx,
+            config,
+            progress=lambda what, share: progress.update(task, description=what, completed=share),
+            **chosen,
+        )
+    if args.json:
+        print(json.dumps(report.to_json(), indent=2))
+    else:
+        _print_report(report)
+    return 0
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _read(path: Path) -> np.ndarray:
+    import numpy as np
+
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file; give a NumPy array (.npy)")
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise UsageError(f"{path}: not a NumPy array ({error}); write it with numpy.save") from None
+    if not isinstance(array, np.ndarray):
+        raise UsageError(f"{path}: holds several arrays; give one .npy file an input")
+    return array
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _print_report(report: BenchReport) -> None:
+    console = Console(highlight=False)
+    machine = report.machine
+    shapes = ", ".join("x".join(map(str, shape)) for shape in report.inputs.values())
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, soft_wrap=True)
+
+    say(f"{report.onnx}, input {shapes} ({report.source}), {machine['threads']} threads, {machine['cpu']}")
+    console.print(_table(report))
+    for row in report.rows:
+        if row.note:
+            say(f"- {row.name}: {row.note}")
+    for warning in report.warnings:
+        say(f"- warning: {warning}")
+    if report.activation_rate is not None:
+        rates = report.activation_rates.values()
+        say(f"activation rate {report.activation_rate:.2f} (masks from {min(rates):.2f} to {max(rates):.2f})")
+    if report.ratio is not None:
+        say(f"artifact / fastest static baseline ({report.fastest_static}): {_show_ratio(report.ratio)}")
+
+
+def _table(report: BenchReport) -> Table:
+    table = Table("runtime", "network", box=None, header_style="bold")
+    for heading in (*_STATISTICS, "CoV", "artifact / this"):
+        table.add_column(heading, justify="right")
+    for row in report.rows:
+        table.add_row(*_cells(row))
+    table.caption = "milliseconds"
+    return table
+
+
+def _cells(row: Row) -> list[str]:
+    latency = row.latency
+    if latency is None:
+        return [row.runtime, row.network, *["-"] * (len(_STATISTICS) + 1), "-"]
+    times = [f"{getattr(latency, f'{name}_s') * 1e3:.2f}" for name in _STATISTICS]
+    ratio = "" if row.ratio is None else _show_ratio(row.ratio)
+    return [row.runtime, row.network, *times, f"{latency.variation:.1%}", ratio]
+
+
+def _show_ratio(ratio: Ratio) -> str:
+    return f"{ratio.median:.3f} ({ratio.q1:.3f}-{ratio.q3:.3f})"

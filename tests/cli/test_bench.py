@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from lascompile.cli.main import main
+from tests.masked_nets import masked_network
+from tests.verify.fake_artifact import FakeArtifact
+
+BENCH = ("bench", "m.lasc", "--onnx", "m.onnx", "--baselines", "onnxruntime", "--repeats", "5")
+
+
+@pytest.fixture(autouse=True)
+def artifact(tmp_path, monkeypatch):
+    """The artifact that every path loads as; its model is m.onnx in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    onnx.save(masked_network(head=True), "m.onnx")
+    fake = FakeArtifact(tmp_path / "m.onnx")
+    module = types.ModuleType("lascompile.runtime.artifact")
+    module.load = lambda path, threads=None: fake
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setenv("COLUMNS", "120")
+    return fake
+
+
+def test_the_table_and_the_last_line(capsys):
+    assert main(BENCH) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    lines = out.splitlines()
+    assert lines[0].startswith("m.onnx, input 1x3x16x16 (natural-like images), 1 threads, ")
+    assert lines[1].split() == [
+        "runtime",
+        "network",
+        "min",
+        "median",
+        "p90",
+        "p99",
+        "mean",
+        "CoV",
+        "artifact",
+        "/",
+        "this",
+    ]
+    assert [line.split()[:2] for line in lines[2:5]] == [
+        ["lascompile", "artifact"],
+        ["onnxruntime", "static"],
+        ["onnxruntime", "dynamic"],
+    ]
+    assert any(line.startswith("activation rate 0.") for line in lines)
+    assert lines[-1].startswith("artifact / fastest static baseline (onnxruntime): ")
+
+
+def test_json(capsys):
+    assert main((*BENCH, "--json")) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [row["runtime"] for row in report["rows"]] == ["lascompile", "onnxruntime", "onnxruntime"]
+
+
+def test_an_input_file(capsys):
+    np.save("x.npy", np.zeros((1, 3, 16, 16), np.float32))
+    assert main((*BENCH, "--json", "--input", "x.npy")) == 0
+    assert json.loads(capsys.readouterr().out)["source"] == "x.npy"
+
+
+def test_bad_arguments(capsys):
+    np.savez("x.npz", a=np.zeros(1))
+    Path("text.npy").write_text("text")
+    for extra, message in (
+        (("--input", "nowhere.npy"), "nowhere.npy: no such file"),
+        (("--input", "text.npy"), "text.npy: not a NumPy array"),
+        (("--input", "x.npz"), "x.npz: holds several arrays"),
+        (("--baselines", "tensorrt"), "unknown baseline 'tensorrt'"),
+        (("--repeats", "0"), "repeats 0: must be at least 1"),
+        (("--seed", "-1"), "seed -1: must not be negative"),
+    ):
+        assert main((*BENCH, *extra)) == 2
+        assert message in capsys.readouterr().err
