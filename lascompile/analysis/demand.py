@@ -126,10 +126,12 @@ class Demand:
     Attributes:
         footprints: The pixels needed; empty together with no `reason` is nowhere.
         reason: Set if every pixel is needed: what asks for them, for reports.
+        advice: How a model would have to change not to ask for them.
     """
 
     footprints: frozenset[Footprint] = frozenset()
     reason: str | None = None
+    advice: str | None = None
 
     @property
     def is_everywhere(self) -> bool:
@@ -150,7 +152,8 @@ class Demand:
 
     def through(self, window: Window) -> Demand:
         """The demand on the input of a convolution whose output is needed as this demand says."""
-        return Demand(frozenset(fp.through(window) for fp in self.footprints), self.reason)
+        footprints = frozenset(footprint.through(window) for footprint in self.footprints)
+        return Demand(footprints, self.reason, self.advice)
 
     def describe(self) -> str:
         """The demand in words, for reports."""
@@ -175,24 +178,26 @@ TransferFunction = Callable[[ir.Node, Demand], list[Demand]]
 
 def everywhere(node: ir.Node) -> Demand:
     """Every pixel is needed, because `node` reads them all."""
-    return Demand(reason=f"{operator(node)} {node.name} reads every pixel")
+    return Demand(
+        reason=f"{operator(node)} {node.name} reads every pixel",
+        advice=f"let {operator(node)} {node.name} read what comes before the block, or behind it",
+    )
 
 
-def find_demands(
-    graph: ir.Graph, gates: list[Gate], rules: Mapping[str, TransferFunction]
-) -> dict[ir.Value, Demand]:
-    """The demand on every value of `graph` that is needed somewhere.
+def find_demands(graph: ir.Graph, gates: list[Gate], rules: Mapping[str, TransferFunction]) -> dict[ir.Value, Demand]:
+    """The demand on every value of `graph`; values left out are needed nowhere.
 
-    An operator without a rule demands everything of its inputs: correct, only slower.
+    An operator without a rule demands everything of its inputs: correct, only slower. So does a decision of
+    all it is computed from, since what waits for a mask must not be what the mask waits for.
     """
     gate_at = {gate.site: gate for gate in gates if gate.is_spatial}
-    demands: dict[ir.Value, Demand] = {
-        value: Demand(reason=f"{value.name} is an output of the model") for value in graph.outputs
-    }
+    sources = {gate.mask.decision: _sources(gate.mask.decision) for gate in gate_at.values()}
+    demands = {value: _as_output(value) for value in graph.outputs}
     for node in reversed(graph):
         output = NOWHERE
         for result in node.outputs:
-            output |= demands.get(result, NOWHERE)
+            demands[result] = _computable(demands.get(result, NOWHERE), result, sources)
+            output |= demands[result]
         if output.is_nowhere:
             continue
         on_inputs = _on_inputs(node, output, gate_at.get(node), rules)
@@ -203,9 +208,37 @@ def find_demands(
     return demands
 
 
-def _on_inputs(
-    node: ir.Node, output: Demand, gate: Gate | None, rules: Mapping[str, TransferFunction]
-) -> list[Demand]:
+def _computable(demand: Demand, value: ir.Value, sources: Mapping[ir.Value, set[ir.Value]]) -> Demand:
+    """Before: pixels of a mask whose decision is computed from `value`; after: every pixel."""
+    masks = {footprint.mask for footprint in demand.footprints}
+    before = sorted(mask.name for mask in masks if value in sources[mask.decision])
+    if not before:
+        return demand
+    return Demand(
+        reason=f"the decision {before[0]} is computed from it",
+        advice="let the masker read the block's input, not what the mask is to skip",
+    )
+
+
+def _as_output(value: ir.Value) -> Demand:
+    return Demand(
+        reason=f"{value.name} is an output of the model",
+        advice=f"do not return {value.name} from the model, or mask it as well",
+    )
+
+
+def _sources(value: ir.Value) -> set[ir.Value]:
+    """All values that `value` is computed from, and itself."""
+    found, pending = {value}, [value]
+    while pending:
+        node = pending.pop().producer()
+        new = {source for source in node.inputs if source is not None} - found if node is not None else set()
+        found |= new
+        pending += new
+    return found
+
+
+def _on_inputs(node: ir.Node, output: Demand, gate: Gate | None, rules: Mapping[str, TransferFunction]) -> list[Demand]:
     if gate is not None:
         return [_through_gate(gate, value, output) for value in node.inputs]
     rule = rules.get(operator(node)) if len(node.outputs) == 1 else None
@@ -217,8 +250,11 @@ def _on_inputs(
 
 def _unknown(node: ir.Node) -> Demand:
     """Every pixel is needed, for all that is known of `node`."""
-    what = f"{operator(node)} {node.name}"
-    return Demand(reason=f"{what} has no transfer function, so it is taken to read every pixel")
+    return Demand(
+        reason=f"{operator(node)} {node.name} has no transfer function, so it is taken to read every pixel",
+        advice=f"move {node.name} out from between the mask and the convolutions, or add a transfer function "
+        f"for {operator(node)} (docs/analysis.md)",
+    )
 
 
 def _through_gate(gate: Gate, value: ir.Value | None, output: Demand) -> Demand:
@@ -234,9 +270,7 @@ def _captured(node: ir.Node) -> Iterator[ir.Value]:
     """The values that the subgraphs of `node` (`If`, `Loop`, `Scan`) read from outside."""
     for graph in _subgraphs(node):
         read = [value for inner in graph.all_nodes() for value in inner.inputs]
-        yield from (
-            value for value in (*read, *graph.outputs) if value is not None and value.graph is not graph
-        )
+        yield from (value for value in (*read, *graph.outputs) if value is not None and value.graph is not graph)
 
 
 def _subgraphs(node: ir.Node) -> Iterator[ir.Graph]:

@@ -81,9 +81,7 @@ def copies_elements(node: ir.Node) -> bool:
 
 def moves_elements(node: ir.Node) -> bool:
     """True if `node` copies elements and which goes where is known at compile time."""
-    return copies_elements(node) and all(
-        value is None or constant(value) is not None for value in node.inputs[1:]
-    )
+    return copies_elements(node) and all(value is None or constant(value) is not None for value in node.inputs[1:])
 
 
 def is_binary(value: ir.Value | None) -> bool:
@@ -216,9 +214,7 @@ def _clip(node: ir.Node, inputs: list[Range]) -> Range:
     if len(node.inputs) > 1 and node.inputs[1] is None:
         low = ANYTHING
     raised = Range(max(inputs[0].low, low.low), max(inputs[0].high, low.low), inputs[0].whole)
-    return Range(
-        min(raised.low, high.high), min(raised.high, high.high), raised.whole and _whole_bounds(node)
-    )
+    return Range(min(raised.low, high.high), min(raised.high, high.high), raised.whole and _whole_bounds(node))
 
 
 def _whole_bounds(node: ir.Node) -> bool:
@@ -248,11 +244,7 @@ def _sign(node: ir.Node, inputs: list[Range]) -> Range:
 def _choice(node: ir.Node, inputs: list[Range]) -> Range:
     """ArgMax and ArgMin answer a position on their axis."""
     value = node.inputs[0]
-    size = (
-        value.shape[node.attributes.get_int("axis", 0)]
-        if value is not None and value.shape is not None
-        else None
-    )
+    size = value.shape[node.attributes.get_int("axis", 0)] if value is not None and value.shape is not None else None
     return Range(0, size - 1, whole=True) if isinstance(size, int) else Range(low=0, whole=True)
 
 

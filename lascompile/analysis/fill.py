@@ -90,7 +90,5 @@ def _keeps(node: ir.Node, known: Range) -> bool:
     """True if `node` changes no element of a value of which `known` holds."""
     if operator(node) == "Clip":
         low, high = (*node.inputs[1:], None, None)[:2]
-        return (low is None or range_of(low).high <= known.low) and (
-            high is None or known.high <= range_of(high).low
-        )
+        return (low is None or range_of(low).high <= known.low) and (high is None or known.high <= range_of(high).low)
     return operator(node) == "Identity" or (operator(node) in _KEEPS_NONNEGATIVE and known.low >= 0)

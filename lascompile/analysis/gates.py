@@ -38,7 +38,7 @@ class Gate:
     @property
     def is_spatial(self) -> bool:
         """False if the decision is taken per channel for the whole map, so that every pixel stays needed."""
-        return self.mask.groups == 1 or self.mask.cells != (1, 1)
+        return self.mask.is_spatial
 
 
 @dataclass(frozen=True)

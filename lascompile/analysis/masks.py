@@ -56,6 +56,11 @@ class Mask:
         rows, columns = self._first_of_patch
         return _longest_run(rows), _longest_run(columns)
 
+    @property
+    def is_spatial(self) -> bool:
+        """False if the decision is taken per channel for the whole map, so that every pixel stays needed."""
+        return self.groups == 1 or self.cells != (1, 1)
+
     def active(self, decision: np.ndarray) -> np.ndarray:
         """The pixels that any group switches on, bool [N, H, W], for the `decision` that was taken."""
         on = (decision.reshape(-1) != 0) != self.inverted
@@ -134,9 +139,7 @@ def _source(value: ir.Value) -> ir.Value | None:
     if operator(node) == "Sub" and node.inputs[1] is not None:  # 1 - mask
         minuend = constant(node.inputs[0])
         keeps_shape = node.outputs[0].shape == node.inputs[1].shape
-        return (
-            node.inputs[1] if minuend is not None and (minuend.numpy() == 1).all() and keeps_shape else None
-        )
+        return node.inputs[1] if minuend is not None and (minuend.numpy() == 1).all() and keeps_shape else None
     return None
 
 

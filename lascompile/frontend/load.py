@@ -139,5 +139,6 @@ def _check_element_types(model: ir.Model) -> None:
     for value in (*model.graph.inputs, *model.graph.initializers.values()):
         if value.dtype in low:
             raise UnsupportedModelError(
-                f"{value.name!r} is {value.dtype.name.lower()}, but float32 is what is compiled; export the float32 model"
+                f"{value.name!r} is {value.dtype.name.lower()}, but float32 is what is compiled; "
+                "export the float32 model"
             )

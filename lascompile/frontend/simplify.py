@@ -1,50 +1,88 @@
 """Bring what the exporters write into one canonical form.
 
-Before: shape arithmetic, `Identity` nodes, shared initialisers, `Constant` nodes, batch norms behind convolutions.
-After: every constant is an initialiser, every value has a static shape, batch norms that follow a convolution are
-folded into its weights, and nothing is computed that no output reads.
+Before: shape arithmetic, `Identity` nodes, shared initialisers, `Constant` nodes, functions, batch norms.
+After: every constant is an initialiser, every value has a static shape, batch norms are folded into the
+weights of the convolution before them (or are a `Mul` and an `Add`, where there is none), nothing is computed
+that no output reads, and nodes keep the names that the file gives them.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import onnx_ir as ir
 from onnx_ir.passes import common as ir_passes
 from onnxscript import optimizer
 
 from lascompile.errors import UnsupportedModelError
+from lascompile.frontend.fold_into_conv import fold_into_convs
+from lascompile.frontend.split_batch_norm import split_batch_norms
 
 # Constant folding stops at this size by default, lest models grow; our constants are read once at build time.
 _ANY_SIZE = 1 << 40
+_COMPILED_TYPES = {
+    *(ir.DataType.FLOAT, ir.DataType.BOOL, ir.DataType.INT8, ir.DataType.UINT8),
+    *(ir.DataType.INT32, ir.DataType.INT64),
+}
 
 
 def simplify(model: ir.Model) -> ir.Model:
     """Return `model`, rewritten in place, in canonical form.
 
     Raises:
-        UnsupportedModelError: A value's shape is still unknown afterwards (data-dependent shapes).
+        UnsupportedModelError: A value's shape is still unknown afterwards (data-dependent shapes), or a value
+            is of an element type that is not compiled.
     """
-    logging.getLogger("onnxscript").setLevel(logging.ERROR)
-    optimizer.optimize_ir(model, input_size_limit=_ANY_SIZE, output_size_limit=_ANY_SIZE, should_fold=_folds)
-    ir_passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    names = {output: (node.op_type, node.name) for node in model.graph for output in _names_of_outputs(node)}
+    with _only_errors("onnxscript"):
+        ir_passes.InlinePass()(model)
+        ir_passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+        optimizer.fold_constants_ir(model, input_size_limit=_ANY_SIZE, output_size_limit=_ANY_SIZE, should_fold=_folds)
+        ir_passes.ShapeInferencePass()(model)
+        split_batch_norms(model.graph)
+        fold_into_convs(model.graph)
+        optimizer.optimize_ir(model, input_size_limit=_ANY_SIZE, output_size_limit=_ANY_SIZE, should_fold=_folds)
     ir_passes.ShapeInferencePass()(model)
     ir_passes.RemoveUnusedNodesPass()(model)
-    _name_nodes(model.graph)
+    _name_nodes(model.graph, names)
     _check_static(model.graph)
+    _check_element_types(model.graph)
     return model
 
 
+@contextmanager
+def _only_errors(logger_name: str) -> Iterator[None]:
+    """Keep what a library remarks on its own work out of our output."""
+    logger = logging.getLogger(logger_name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def _folds(node: ir.Node) -> bool | None:
-    """Fold `ConstantOfShape` too, in which the exporters write the sizes of `Expand`; None leaves the choice."""
+    """Fold `ConstantOfShape` too, in which exporters write the sizes of `Expand`; None leaves the choice."""
     return True if node.op_type == "ConstantOfShape" else None
 
 
-def _name_nodes(graph: ir.Graph) -> None:
-    """Give every node a name, since reports and errors refer to nodes by name."""
+def _names_of_outputs(node: ir.Node) -> list[str]:
+    return [str(value.name) for value in node.outputs if value.name]
+
+
+def _name_nodes(graph: ir.Graph, names: dict[str, tuple[str, str | None]]) -> None:
+    """Give every node the name it had, or one of its own, since reports and errors refer to nodes by name."""
+    taken: set[str] = set()
     for position, node in enumerate(graph):
-        if not node.name:
+        operator, name = names.get(str(node.outputs[0].name), ("", None))
+        if name and operator == node.op_type:
+            node.name = name
+        if not node.name or node.name in taken:
             node.name = f"{node.op_type}_{position}"
+        taken.add(node.name)
 
 
 def _check_static(graph: ir.Graph) -> None:
@@ -52,11 +90,40 @@ def _check_static(graph: ir.Graph) -> None:
         node
         for node in graph
         for value in node.outputs
-        if value.name and value.uses() and (value.shape is None or not all(isinstance(dim, int) for dim in value.shape))
+        if value.name and (value.uses() or value.is_graph_output()) and not _is_static(value)
     ]
     if unknown:
-        names = ", ".join(f"{node.name} ({node.op_type})" for node in unknown[:5])
-        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         raise UnsupportedModelError(
-            f"the output shape of {names}{more} depends on data; compile a graph whose shapes are static"
+            f"the output shape of {_list(unknown)} depends on data; compile a graph whose shapes are static"
         )
+
+
+def _is_static(value: ir.Value) -> bool:
+    return value.shape is not None and value.shape.is_static()
+
+
+def _check_element_types(graph: ir.Graph) -> None:
+    other = [
+        node
+        for node in graph
+        for value in (*node.inputs, *node.outputs)
+        if value is not None and value.dtype is not None and value.dtype not in _COMPILED_TYPES
+    ]
+    if other:
+        types = {
+            value.dtype.name.lower()
+            for node in other
+            for value in (*node.inputs, *node.outputs)
+            if value is not None and value.dtype is not None and value.dtype not in _COMPILED_TYPES
+        }
+        raise UnsupportedModelError(
+            f"{_list(other)}: elements of {' and '.join(sorted(types))}, but float32 is what is compiled; "
+            "export the float32 model"
+        )
+
+
+def _list(nodes: list[ir.Node]) -> str:
+    """The first few nodes, by name."""
+    unique = list(dict.fromkeys(nodes))
+    names = ", ".join(f"{node.name} ({node.op_type})" for node in unique[:5])
+    return names + (f" and {len(unique) - 5} more" if len(unique) > 5 else "")

@@ -63,9 +63,7 @@ def _pad(
     if auto == "VALID":
         return 0, 0
     if auto in ("SAME_UPPER", "SAME_LOWER"):
-        reach = [
-            (output_size[axis] - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis] for axis in (0, 1)
-        ]
+        reach = [(output_size[axis] - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis] for axis in (0, 1)]
         total = [max(reach[axis] + 1 - size[axis], 0) for axis in (0, 1)]
         first = [(t + 1) // 2 if auto == "SAME_LOWER" else t // 2 for t in total]
         return first[0], first[1]

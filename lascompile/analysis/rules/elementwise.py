@@ -60,6 +60,4 @@ def demand_on_inputs(node: ir.Node, output: Demand) -> list[Demand]:
     """Inputs of the output's shape pass the demand on; broadcast ones are needed entirely."""
     if not is_per_pixel(node):
         return [everywhere(node)] * len(node.inputs)
-    return [
-        output if operand_kind(value, node.outputs[0]) == "map" else everywhere(node) for value in node.inputs
-    ]
+    return [output if operand_kind(value, node.outputs[0]) == "map" else everywhere(node) for value in node.inputs]
