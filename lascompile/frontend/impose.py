@@ -34,6 +34,7 @@ class ImposedDecision:
         margin: Name of the output that says how far that is from the opposite, above zero where the decision
             is on; None where it cannot be derived.
         size: Name of the output that holds the size of the numbers which `margin` was computed from.
+        decides_nan: False if ONNX leaves open how a NaN among the logits is decided (see `margin.Margin`).
     """
 
     name: str
@@ -41,6 +42,7 @@ class ImposedDecision:
     computed: str
     margin: str | None
     size: str | None
+    decides_nan: bool = True
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -140,7 +142,7 @@ def _report(graph: ir.Graph, decision: ir.Value, name: str, masks: tuple[Mask, .
         return ImposedDecision(name, masks, str(decision.name), None, None)
     signed = _add_output(graph, margin.signed, f"{name}.margin")
     size = _add_output(graph, margin.size, f"{name}.size")
-    return ImposedDecision(name, masks, str(decision.name), signed, size)
+    return ImposedDecision(name, masks, str(decision.name), signed, size, margin.decides_nan)
 
 
 def _add_output(graph: ir.Graph, value: ir.Value, name: str) -> str:

@@ -15,7 +15,7 @@ the logits.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -43,10 +43,13 @@ class Margin:
     Attributes:
         signed: Above zero where the decision is on, below where it is off; how far it is from the other.
         size: The sum of the absolute values of the terms that the margin is the sum of.
+        decides_nan: True if the decision on a NaN is defined: comparing with it is false, but ONNX does not say where
+            `ArgMax` puts it, nor what integer `Round` of it becomes.
     """
 
     signed: ir.Value
     size: ir.Value
+    decides_nan: bool = True
 
 
 def add_margin(graph: ir.Graph, decision: ir.Value) -> Margin | None:
@@ -86,7 +89,7 @@ class _Builder:
         if operator(node) == "Or":
             return self._combined(node, "Max")
         if operator(node) == "Round":  # of a sigmoid, or it would not be binary
-            return self._difference(node.inputs[0], self._number(0.5))
+            return _without_nan(self._difference(node.inputs[0], self._number(0.5)))
         return None
 
     def size(self, value: ir.Value) -> ir.Value:
@@ -146,7 +149,7 @@ class _Builder:
             for i in (0, 1)
         )
         pair = (second, first) if operator(node) == "ArgMax" else (first, second)
-        return self._difference(*pair)
+        return _without_nan(self._difference(*pair))
 
     def _difference(self, a: ir.Value | None, b: ir.Value | None) -> Margin | None:
         if a is None or b is None or _is_decided(a) or _is_decided(b):
@@ -159,13 +162,15 @@ class _Builder:
         first, second = (self.margin(value) for value in node.inputs)
         if first is None or second is None:
             return None
-        return Margin(self._add(op_type, [first.signed, second.signed]), self._add("Max", [first.size, second.size]))
+        signed = self._add(op_type, [first.signed, second.signed])
+        size = self._add("Max", [first.size, second.size])
+        return Margin(signed, size, first.decides_nan and second.decides_nan)
 
     def _negated(self, margin: Margin | None) -> Margin | None:
-        return None if margin is None else Margin(self._add("Neg", [margin.signed]), margin.size)
+        return None if margin is None else replace(margin, signed=self._add("Neg", [margin.signed]))
 
     def _map(self, margin: Margin | None, apply: Callable[[ir.Value], ir.Value]) -> Margin | None:
-        return None if margin is None else Margin(apply(margin.signed), apply(margin.size))
+        return None if margin is None else replace(margin, signed=apply(margin.signed), size=apply(margin.size))
 
     def _move(self, node: ir.Node, moved: ir.Value) -> ir.Value:
         """`node`, applied to other elements; a cast is passed over, since margins stay float32."""
@@ -185,6 +190,10 @@ class _Builder:
     def _number(self, number: float | list[int], dtype: type = np.float32) -> ir.Value:
         name = f"{self._prefix}.margin.constant.{len(self._graph.initializers)}"
         return new_constant(self._graph, name, np.asarray(number, dtype))
+
+
+def _without_nan(margin: Margin | None) -> Margin | None:
+    return None if margin is None else replace(margin, decides_nan=False)
 
 
 def _is_decided(value: ir.Value) -> bool:

@@ -170,4 +170,5 @@ def _claimed(decision: ImposedDecision, most: Outcome, fewest: Outcome | None) -
     same = decided == (fewest.values[decision.computed] != 0)
     if decision.margin is None:
         return same
-    return same & (np.isnan(most.values[decision.margin]) == np.isnan(fewest.values[decision.margin]))
+    most_nan, fewest_nan = (np.isnan(outcome.values[decision.margin]) for outcome in (most, fewest))
+    return same & (most_nan == fewest_nan if decision.decides_nan else ~most_nan)

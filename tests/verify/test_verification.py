@@ -186,6 +186,21 @@ def test_both_ways_to_skip_a_nan_pass(save, selects, pool):
     assert failures(FakeArtifact(path, selects=selects), path) == []
 
 
+def decide_nan_otherwise(masks, inputs):
+    if np.isnan(inputs[0]).any():
+        masks["m0"][:] ^= True
+
+
+@pytest.mark.parametrize(("form", "is_open"), [("greater_or_equal", False), ("argmax", True), ("round", True)])
+def test_how_a_nan_is_decided_matters_where_onnx_says_so(save, form, is_open):
+    """Comparing with NaN is false; where it comes in an ArgMax, and what integer it is, are open."""
+    path = save(masked_network(form))
+    artifact = FakeArtifact(path)
+    artifact.spoil_masks = decide_nan_otherwise
+    found = failures(artifact, path)
+    assert any(line.startswith("a NaN in every image: mask 'm0' decides otherwise") for line in found) != is_open
+
+
 def test_a_number_at_a_skipped_pixel_must_be_the_right_one(save):
     """onnxruntime has NaN there, through 0 x infinity; what belongs there is what the mask means: zero."""
     net = Network()
