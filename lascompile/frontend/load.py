@@ -8,20 +8,30 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
+from onnx_ir.passes import common as ir_passes
 
 from lascompile.errors import UnsupportedModelError, UsageError
 
 MINIMUM_OPSET = 11
+_EXPORT_OPSET = 18
 
-# Operators that only a graph in training mode holds, and what puts them there.
-TRAINING_OPERATORS = {
-    "RandomUniformLike": "Gumbel noise of a masker",
+# Operators that a network in inference mode has no use for, and what puts them there.
+_NOISE = {
+    "RandomUniformLike": "random noise, as of a masker's Gumbel softmax",
     "RandomNormalLike": "random noise",
     "RandomUniform": "random noise",
     "RandomNormal": "random noise",
     "Bernoulli": "random sampling",
     "Multinomial": "random sampling",
 }
+# The first bytes of files that are given by mistake.
+_OTHER_FILES = {
+    b"PK\x03\x04": "a ZIP archive, perhaps a PyTorch checkpoint; export the model with torch.onnx.export",
+    b"\x89PNG": "a PNG image; give the ONNX file that PyTorch exported",
+    b"\x80": "a pickle, perhaps a PyTorch checkpoint; export the model with torch.onnx.export",
+}
+# An ONNX file begins with field 1, the version of its format.
+_FIRST_BYTE = b"\x08"
 
 
 def load_model(path: str | Path, shapes: Mapping[str, Sequence[int]] | None = None) -> ir.Model:
@@ -34,78 +44,123 @@ def load_model(path: str | Path, shapes: Mapping[str, Sequence[int]] | None = No
     Raises:
         UsageError: The file is missing, or an input is dynamic and `shapes` does not name it.
         UnsupportedModelError: The file is no ONNX model, is truncated, is in training mode, or is of an
-            opset or element type that is not compiled.
+            opset or input type that is not compiled.
     """
-    model = _read(Path(path))
+    path = Path(path)
+    model = _read(path)
     _check_opset(model, path)
+    # Files of the first format versions list weights among the inputs, as something a caller may replace.
+    ir_passes.RemoveInitializersFromInputsPass()(model)
     _set_input_shapes(model, dict(shapes or {}))
     _check_inference_mode(model)
-    _check_element_types(model)
+    _check_input_types(model)
     return model
 
 
 def _read(path: Path) -> ir.Model:
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file; give the ONNX file that PyTorch exported")
+    _check_is_file(path)
     try:
         proto = onnx.load(path)
     except DecodeError:
-        raise UnsupportedModelError(
-            f"{path}: not an ONNX file, or cut off in the middle ({path.stat().st_size:,} bytes); export it again"
-        ) from None
+        raise UnsupportedModelError(f"{path}: {_describe(path)}") from None
     except (OSError, onnx.checker.ValidationError) as error:
         raise UnsupportedModelError(
             f"{path}: its external data cannot be read ({error}); keep the .data file beside the model"
         ) from None
     if not proto.graph.node or not proto.opset_import:
-        raise UnsupportedModelError(f"{path}: not an ONNX model, since it holds no operators; export it again")
+        raise UnsupportedModelError(f"{path}: {_describe(path)}")
     try:
         return ir.from_proto(proto)
     except Exception as error:  # any malformed field: the deserialiser has no exception type of its own
         raise UnsupportedModelError(f"{path}: the ONNX graph is malformed ({error}); export it again") from None
 
 
-def _check_opset(model: ir.Model, path: str | Path) -> None:
+def _check_is_file(path: Path) -> None:
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; give the ONNX file itself")
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file; give the ONNX file that PyTorch exported")
+
+
+def _describe(path: Path) -> str:
+    """What a file is that cannot be read as an ONNX model, and what to do."""
+    size = path.stat().st_size
+    if size == 0:
+        return "the file is empty; export the model again"
+    with path.open("rb") as file:
+        start = file.read(8)
+    for magic, what in _OTHER_FILES.items():
+        if start.startswith(magic):
+            return f"not an ONNX file but {what}"
+    if start.startswith(_FIRST_BYTE):
+        return f"the ONNX file is damaged or cut off (it has {size:,} bytes); export or copy it again"
+    return "not an ONNX file; give the one that PyTorch exported"
+
+
+def _check_opset(model: ir.Model, path: Path) -> None:
     version = model.opset_imports.get("", 0)
+    newest = onnx.defs.onnx_opset_version()
     if version < MINIMUM_OPSET:
         raise UnsupportedModelError(
-            f"{path}: opset {version}, but at least {MINIMUM_OPSET} is needed; export with opset_version=17"
+            f"{path}: opset {version}, but at least {MINIMUM_OPSET} is needed; "
+            f"export with opset_version={_EXPORT_OPSET}"
+        )
+    if version > newest:
+        raise UnsupportedModelError(
+            f"{path}: opset {version}, but the installed onnx {onnx.__version__} knows up to {newest}; "
+            f"upgrade onnx, or export with opset_version={_EXPORT_OPSET}"
         )
 
 
 def _set_input_shapes(model: ir.Model, shapes: dict[str, Sequence[int]]) -> None:
-    inputs = {value.name: value for value in model.graph.inputs if value.name not in model.graph.initializers}
+    inputs = {str(value.name): value for value in model.graph.inputs}
     unknown = [name for name in shapes if name not in inputs]
     if unknown:
-        raise UsageError(f"--shape names {unknown[0]!r}, but the model's inputs are {', '.join(map(str, inputs))}")
+        raise UsageError(f"--shape names {unknown[0]!r}, but the model's inputs are {', '.join(inputs)}")
     for name, value in inputs.items():
         dims = list(value.shape) if value.shape is not None else None
         if name in shapes:
-            _check_shape_fits(str(name), shapes[str(name)], dims)
-            value.shape = ir.Shape(shapes[str(name)])
-            _forget_inferred_shapes(model)
+            _check_shape_fits(name, shapes[name], dims)
+            value.shape = ir.Shape(shapes[name])
         elif dims is None or not all(isinstance(dim, int) and dim > 0 for dim in dims):
-            shown = "x".join(str(dim) for dim in dims) if dims is not None else "unknown"
             raise UsageError(
-                f"input {name!r} has the dynamic shape {shown}; name a static one, as in --shape {name}=1,3,224,224"
+                f"input {name!r} has the dynamic shape {_show(dims)}; "
+                f"name a static one, as in --shape {name}={_example(dims)}"
             )
+    if shapes:
+        _forget_inferred_shapes(model)
 
 
-def _check_shape_fits(name: str, wanted: Sequence[int], dims: list | None) -> None:
-    fits = all(isinstance(size, int) and size > 0 for size in wanted) and (
-        dims is None
-        or (
-            len(dims) == len(wanted)
-            and all(not isinstance(dim, int) or dim == size for dim, size in zip(dims, wanted, strict=True))
-        )
+def _show(dims: Sequence[int | ir.SymbolicDim] | None) -> str:
+    if dims is None:
+        return "of unknown rank"
+    return "x".join(str(dim) if isinstance(dim, int) else str(dim.value or "?") for dim in dims)
+
+
+def _example(dims: Sequence[int | ir.SymbolicDim] | None) -> str:
+    """A static shape that fits `dims`: one image of 224 pixels, where nothing else is said."""
+    usual = (1, 3, 224, 224)
+    if dims is None or len(dims) != len(usual):
+        return ",".join(map(str, usual))
+    return ",".join(
+        str(dim if isinstance(dim, int) and dim > 0 else default) for dim, default in zip(dims, usual, strict=True)
     )
-    if not fits:
-        shown = "x".join(str(dim) for dim in dims or [])
-        raise UsageError(f"--shape {name}={','.join(map(str, wanted))} does not fit the model's input of shape {shown}")
+
+
+def _check_shape_fits(name: str, wanted: Sequence[int], dims: list[int | ir.SymbolicDim] | None) -> None:
+    positive = all(isinstance(size, int) and size > 0 for size in wanted)
+    same_rank = dims is None or len(dims) == len(wanted)
+    if not positive or not same_rank or (dims is not None and not _agree(dims, wanted)):
+        text = ",".join(map(str, wanted))
+        raise UsageError(f"--shape {name}={text} does not fit the model's input, which is {_show(dims)}")
+
+
+def _agree(dims: Sequence[int | ir.SymbolicDim], wanted: Sequence[int]) -> bool:
+    return all(not isinstance(dim, int) or dim == size for dim, size in zip(dims, wanted, strict=True))
 
 
 def _forget_inferred_shapes(model: ir.Model) -> None:
-    """Drop the recorded shapes of intermediate values, which belong to the dynamic shape; inference redoes them."""
+    """Drop the recorded shapes of what nodes compute, which are for the dynamic shape; inference redoes them."""
     for node in model.graph.all_nodes():
         for value in node.outputs:
             value.shape = None
@@ -113,32 +168,32 @@ def _forget_inferred_shapes(model: ir.Model) -> None:
 
 def _check_inference_mode(model: ir.Model) -> None:
     for node in model.graph.all_nodes():
-        cause = TRAINING_OPERATORS.get(node.op_type)
-        if cause is None and node.op_type in ("Dropout", "BatchNormalization") and _trains(node):
-            cause = f"{node.op_type} that updates"
+        cause = _NOISE.get(node.op_type)
+        if cause is None and _trains(node):
+            cause = "updated or random during training"
         if cause is not None:
             raise UnsupportedModelError(
-                f"node {node.name!r} ({node.op_type}) is {cause}: the graph was exported in training mode; call "
-                "model.eval() on the outermost module before torch.onnx.export"
+                f"node {node.name!r} ({node.op_type}) is {cause}: the graph was exported in training mode; "
+                "call model.eval() on the outermost module before torch.onnx.export"
             )
 
 
 def _trains(node: ir.Node) -> bool:
+    """True for a batch norm or dropout that does what it does in training."""
     if node.op_type == "BatchNormalization":
-        mode = node.attributes.get("training_mode")
-        return mode is not None and bool(mode.as_int())
-    mode_input = node.inputs[2] if len(node.inputs) > 2 else None
-    if mode_input is None:
-        return False
-    constant = mode_input.const_value
-    return constant is not None and bool(constant.numpy())
+        # Before opset 14 the further outputs, the new statistics, tell.
+        updates = [value for value in node.outputs[1:] if value.name]
+        return bool(node.attributes.get_int("training_mode", 0)) or bool(updates)
+    mode = node.inputs[2] if node.op_type == "Dropout" and len(node.inputs) > 2 else None
+    known = ir.convenience.get_const_tensor(mode) if mode is not None else None
+    return known is not None and bool(known.numpy())
 
 
-def _check_element_types(model: ir.Model) -> None:
-    low = {ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
-    for value in (*model.graph.inputs, *model.graph.initializers.values()):
-        if value.dtype in low:
+def _check_input_types(model: ir.Model) -> None:
+    wide = {ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
+    for value in model.graph.inputs:
+        if value.dtype in wide:
             raise UnsupportedModelError(
-                f"{value.name!r} is {value.dtype.name.lower()}, but float32 is what is compiled; "
+                f"input {value.name!r} is {value.dtype.name.lower()}, but float32 is what is compiled; "
                 "export the float32 model"
             )

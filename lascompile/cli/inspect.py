@@ -1,0 +1,148 @@
+"""Say what a model skips: for each block, where each convolution is computed, and why others are computed everywhere.
+
+Operations are counted for one image: all of them, and those expected at the activation rate, the share of patches
+that are active. On an artifact, says what it was built from, for and with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from lascompile.cli.shapes import add_shape_argument, parse_shapes
+from lascompile.errors import UsageError
+
+if TYPE_CHECKING:
+    from lascompile.manifest import Manifest
+
+_ANY_WIDTH = 1_000
+"""Columns where the output is no terminal, so that nothing is broken into lines."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `inspect`."""
+    parser.add_argument("model", type=Path, help="an ONNX file, or an artifact folder")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--convolutions", action="store_true", help="show every convolution of every block")
+    parser.add_argument(
+        "--activation-rate", type=float, metavar="R", help="share of active patches to count at (default: 0.5)"
+    )
+    parser.add_argument("--require-dynamic", action="store_true", help="fail, with exit code 3, if a block stays dense")
+    add_shape_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Inspect an ONNX file or an artifact."""
+    if args.model.is_dir():
+        _inspect_artifact(args)
+    else:
+        _inspect_model(args)
+    return 0
+
+
+def _inspect_model(args: argparse.Namespace) -> None:
+    from lascompile.report.inspection import inspect_model, require_dynamic
+
+    inspection = inspect_model(args.model, parse_shapes(args.shape), _activation_rate(args.activation_rate))
+    if args.json:
+        print(json.dumps(inspection.to_dict(), indent=1))
+    else:
+        console = _console()
+        tensors = " → ".join(_tensors(side) for side in (inspection.inputs, inspection.outputs))
+        console.print(f"{args.model}: {tensors}", highlight=False, markup=False)
+        _print_blocks(console, inspection.blocks, inspection.flops, args.convolutions)
+    if args.require_dynamic:
+        require_dynamic(inspection.blocks)
+
+
+def _inspect_artifact(args: argparse.Namespace) -> None:
+    from lascompile.manifest import Manifest, check_files
+    from lascompile.report.inspection import require_dynamic
+
+    if args.activation_rate is not None or args.shape:
+        option = "--shape" if args.shape else "--activation-rate"
+        raise UsageError(f"{option} is for ONNX files: the artifact {args.model} was counted when it was built")
+    manifest = Manifest.read(args.model)
+    check_files(args.model, manifest)
+    if args.json:
+        print(manifest.to_json())
+    else:
+        console = _console()
+        _print_artifact(console, args.model, manifest)
+        _print_blocks(console, manifest.blocks, manifest.flops, args.convolutions)
+    if args.require_dynamic:
+        require_dynamic(manifest.blocks)
+
+
+def _activation_rate(rate: float | None) -> float:
+    from lascompile.analysis.blocks import NOMINAL_RATE
+
+    if rate is None:
+        return NOMINAL_RATE
+    if not 0 <= rate <= 1:
+        raise UsageError(f"--activation-rate {rate:g}: a share of the patches is needed, between 0 and 1")
+    return rate
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _ANY_WIDTH
+    return console
+
+
+def _print_blocks(
+    console: Console,
+    blocks: Sequence[Mapping[str, Any]],
+    flops: Mapping[str, Any],
+    with_convolutions: bool,
+) -> None:
+    from lascompile.report.block_table import block_table, dense_reasons, summary
+
+    if blocks:
+        console.print()
+        console.print(block_table(blocks, with_convolutions))
+    reasons = dense_reasons(blocks)
+    if reasons:
+        console.print("\nComputed everywhere:", style="bold")
+        for reason in reasons:
+            console.print(reason)
+    console.print()
+    for line in summary(blocks, flops):
+        console.print(line, markup=False)
+
+
+def _print_artifact(console: Console, folder: Path, manifest: Manifest) -> None:
+    target = manifest.target
+    tensors = [_tensors({tensor.name: tensor.shape for tensor in side}) for side in (manifest.inputs, manifest.outputs)]
+    files = ", ".join(f"{name} ({_megabytes(folder / name)})" for name in manifest.files)
+    built_with = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
+    facts = {
+        "artifact": f"{folder}: {' → '.join(tensors)}",
+        "built from": f"{manifest.onnx['name']}, SHA-256 {manifest.onnx['sha256']}",
+        "built with": built_with,
+        "built for": f"{target['kind']}, {_machine(target)}, {manifest.threads} threads",
+        "files": files,
+    }
+    for name, fact in facts.items():
+        console.print(f"{name + ':':12}{fact}", markup=False)
+
+
+def _machine(target: Mapping[str, Any]) -> str:
+    if "arch" in target:
+        return str(target["arch"])
+    return f"{target['mcpu']} ({target['mtriple']}, vectors of {target['vector_bits']} bits)"
+
+
+def _tensors(shapes: Mapping[str, Sequence[int]]) -> str:
+    return ", ".join(f"{name} [{', '.join(map(str, shape))}]" for name, shape in shapes.items())
+
+
+def _megabytes(path: Path) -> str:
+    return f"{path.stat().st_size / 1e6:.1f} MB"

@@ -1,0 +1,130 @@
+"""Tables of blocks and operations for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+Block = Mapping[str, Any]
+"""As `lascompile.analysis.blocks.Block.to_dict` writes it, or a manifest holds it."""
+
+_PARTS = {
+    "stem": "stem",
+    "shortcut": "shortcuts",
+    "masker": "maskers",
+    "attention": "attention",
+    "other": "between blocks",
+    "head": "head",
+}
+
+
+def block_table(blocks: Sequence[Block], with_convolutions: bool = False) -> Table:
+    """A row for each block; with `with_convolutions` one for each of its convolutions below it."""
+    rate = blocks[0]["activation_rate"] if blocks else 0
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="bold")
+    for title in ("block", "kind"):
+        table.add_column(title, overflow="fold")
+    table.add_column("S", justify="right")
+    table.add_column("output")
+    table.add_column("computed at", overflow="fold")
+    table.add_column("GFLOPs", justify="right")
+    table.add_column(f"at r={rate:g}", justify="right")
+    for block in blocks:
+        table.add_row(*_block_row(block), style=None if block["dynamic"] else "yellow")
+        if with_convolutions:
+            for convolution in block["convolutions"]:
+                table.add_row(*_convolution_row(block, convolution), style="dim")
+    return table
+
+
+def dense_reasons(blocks: Sequence[Block]) -> list[Text]:
+    """Why blocks, or parts of them, skip nothing; blocks with the same reason share an entry."""
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for block in blocks:
+        if block["reason"] is not None:
+            by_reason.setdefault((block["reason"], block["advice"] or ""), []).append(block["name"])
+    return [
+        Text.assemble((", ".join(names), "yellow"), ": ", reason, *(("\n  what to do: ", advice) if advice else ()))
+        for (reason, advice), names in by_reason.items()
+    ]
+
+
+def summary(blocks: Sequence[Block], flops: Mapping[str, Any]) -> list[str]:
+    """What all blocks come to, and the rest of the network."""
+    dynamic = sum(bool(block["dynamic"]) for block in blocks)
+    whole = "One block skips" if len(blocks) == 1 else f"All {len(blocks)} blocks skip"
+    skipping = whole if dynamic == len(blocks) else f"{dynamic} of {len(blocks)} blocks skip"
+    counted = f"{_giga(flops['dense'])} GFLOPs an image"
+    if not blocks:
+        return [f"No residual block and no mask was found. {counted}, all of it dense."]
+    share = flops["at_rate"] / flops["dense"]
+    lines = [
+        f"{skipping} work where the mask is off.",
+        f"{counted}; {_giga(flops['at_rate'])} ({share:.0%}) at an activation rate of "
+        f"{flops['activation_rate']:g}, if patches are active independently of each other.",
+    ]
+    demands = {convolution["demand"] for block in blocks for convolution in block["convolutions"]}
+    if any(" dilated by " in demand for demand in demands):
+        lines.append("mask+1: where the mask is on, and 1 pixel around that, which the next convolution reads.")
+    parts = flops.get("parts", {})
+    always = {title: parts[part]["dense"] for part, title in _PARTS.items() if part in parts}
+    if always:
+        listed = ", ".join(f"{title} {_giga(count)}" for title, count in always.items())
+        total = sum(always.values())
+        lines.append(f"Outside the branches: {_giga(total)} GFLOPs ({total / flops['dense']:.0%}): {listed}.")
+    return lines
+
+
+def _block_row(block: Block) -> list[str]:
+    branch = [convolution for convolution in block["convolutions"] if convolution["part"] == "branch"]
+    return [
+        block["name"],
+        block["kind"],
+        _granularity(block),
+        _by(block["shape"]),
+        _demands([convolution["demand"] for convolution in branch]),
+        _giga(block["flops"]),
+        _giga(block["flops_at"]),
+    ]
+
+
+def _convolution_row(block: Block, convolution: Mapping[str, Any]) -> list[str]:
+    module = convolution["module"].removeprefix(f"{block['name']}.")
+    return [
+        f"  {module}",
+        convolution["part"],
+        "",
+        f"{_by(convolution['kernel'])} {convolution['in_channels']}→{convolution['out_channels']}",
+        _demands([convolution["demand"]]),
+        _giga(convolution["flops"]),
+        _giga(convolution["flops_at"]),
+    ]
+
+
+def _granularity(block: Block) -> str:
+    granularity = block["granularity"]
+    if granularity is None:
+        return "-"
+    return str(granularity) if isinstance(granularity, int) else _by(granularity)
+
+
+def _demands(demands: Sequence[str]) -> str:
+    """`mask dilated by 1` as `mask+1`; what all convolutions have in common only once."""
+    short = [demand.replace(" dilated by ", "+") for demand in demands]
+    return short[0] if len(set(short)) == 1 else ", ".join(short)
+
+
+def _by(sizes: Sequence[int]) -> str:
+    return "×".join(map(str, sizes))
+
+
+def _giga(count: float) -> str:
+    """FLOPs in 10^9, to three digits."""
+    giga = count / 1e9
+    if 0 < giga < 0.0005:
+        return "<0.001"
+    return f"{giga:.3f}" if giga < 1 else f"{giga:.3g}"
