@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -108,6 +108,8 @@ def bench(
     manifest = artifact.manifest
     busy = load_average()
     arrays = list(inputs) if inputs is not None else natural_inputs(manifest.inputs, config.seed)
+    # The artifact says in plain words what is wrong with an input; other runtimes would say it in theirs.
+    _, masks = artifact.run_with_masks(*arrays)
     tell("reading the model", 0.0)
     model = simplify(load_built_from(manifest, onnx_path))
     contestants = [
@@ -115,7 +117,6 @@ def bench(
         *_open_all(config.baselines, model, arrays, artifact.threads, tell),
     ]
     contestants = _mark_disagreeing(contestants)
-    rates = _activation_rates(artifact, model, arrays)
     tell("measuring", 0.0)
     rows = _measure(contestants, config.repeats, lambda done, total: tell("measuring", done / total))
     return BenchReport(
@@ -124,7 +125,7 @@ def bench(
         source=source,
         machine=describe_machine(artifact.threads),
         rows=rows,
-        activation_rates=rates,
+        activation_rates=_activation_rates(model, masks),
         fastest_static=_fastest_static(rows),
         warnings=list(_warnings(rows, busy)),
     )
@@ -146,7 +147,7 @@ def _open(row: Row, model: ir.Model, inputs: Sequence[np.ndarray], threads: int)
     except ModuleNotFoundError as error:
         missing = toolchain.missing_package(error.name)
         return _Contestant(replace(row, note=str(missing or error)))
-    except LascompileError as error:
+    except (LascompileError, RuntimeError) as error:  # the latter is how OpenVINO refuses a model
         return _Contestant(replace(row, note=str(error)))
 
 
@@ -175,8 +176,7 @@ def _difference(output: np.ndarray, reference: np.ndarray) -> float:
     return float(np.abs(output - reference).max() / (np.ptp(reference) or 1.0))
 
 
-def _activation_rates(artifact: Artifact, model: ir.Model, inputs: Sequence[np.ndarray]) -> dict[str, float]:
-    _, masks = artifact.run_with_masks(*inputs)
+def _activation_rates(model: ir.Model, masks: Mapping[str, np.ndarray]) -> dict[str, float]:
     decisions = impose_decisions(model, list(masks)).decisions
     return {name: decisions[name].activation_rate(decisions[name].from_mask(mask)) for name, mask in masks.items()}
 

@@ -19,9 +19,7 @@ from rich.table import Table
 from lascompile.errors import UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from lascompile.bench import BenchReport, Ratio, Row
+    from lascompile.bench import BenchReport, Row
 
 _STATISTICS = ("min", "median", "p90", "p99", "mean")
 
@@ -39,11 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="of all alike (default: the physical cores)")
     parser.add_argument("--repeats", type=int, default=50, metavar="N", help="timed runs of each (default: 50)")
     parser.add_argument(
-        "--input",
-        type=Path,
-        nargs="+",
-        metavar="FILE",
-        help="NumPy arrays (.npy), one an input of the model (default: natural-like images)",
+        "--input", type=Path, metavar="FILE", help=".npy, .npz or image to run on (default: natural-like images)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of generated images (default: 0)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -52,18 +46,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints the report."""
     from lascompile.bench import BASELINES, BenchConfig, bench
+    from lascompile.cli.input_files import read_inputs
     from lascompile.runtime.artifact import load
 
     if args.seed < 0:
         raise UsageError(f"seed {args.seed}: must not be negative")
     config = BenchConfig(args.baselines or tuple(BASELINES), args.repeats, args.seed)
+    artifact = load(args.artifact, args.threads)
     chosen: dict[str, Any] = {}
     if args.input is not None:
-        chosen = {"inputs": [_read(path) for path in args.input], "source": " ".join(map(str, args.input))}
+        chosen = {"inputs": read_inputs(args.input, artifact.manifest.inputs), "source": args.input.name}
     with _progress() as progress:
-        task = progress.add_task("loading the artifact", total=1.0)
+        task = progress.add_task("", total=1.0)
         report = bench(
-            load(args.artifact, args.threads),
+            artifact,
             args.onnx,
             config,
             progress=lambda what, share: progress.update(task, description=what, completed=share),
@@ -78,20 +74,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _read(path: Path) -> np.ndarray:
-    import numpy as np
-
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file; give a NumPy array (.npy)")
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise UsageError(f"{path}: not a NumPy array ({error}); write it with numpy.save") from None
-    if not isinstance(array, np.ndarray):
-        raise UsageError(f"{path}: holds several arrays; give one .npy file an input")
-    return array
 
 
 def _progress() -> Progress:
@@ -118,17 +100,19 @@ def _print_report(report: BenchReport) -> None:
     if report.activation_rate is not None:
         rates = report.activation_rates.values()
         say(f"activation rate {report.activation_rate:.2f} (masks from {min(rates):.2f} to {max(rates):.2f})")
-    if report.ratio is not None:
-        say(f"artifact / fastest static baseline ({report.fastest_static}): {_show_ratio(report.ratio)}")
+    ratio = report.ratio
+    if ratio is not None:
+        spread = f"{ratio.median:.3f} (half of the rounds: {ratio.q1:.3f} to {ratio.q3:.3f})"
+        say(f"artifact / fastest static baseline ({report.fastest_static}): {spread}")
 
 
 def _table(report: BenchReport) -> Table:
     table = Table("runtime", "network", box=None, header_style="bold")
-    for heading in (*_STATISTICS, "CoV", "artifact / this"):
+    for heading in (*_STATISTICS, "CoV", "ratio"):
         table.add_column(heading, justify="right")
     for row in report.rows:
         table.add_row(*_cells(row))
-    table.caption = "milliseconds"
+    table.caption = "milliseconds; ratio: artifact / this"
     return table
 
 
@@ -137,9 +121,5 @@ def _cells(row: Row) -> list[str]:
     if latency is None:
         return [row.runtime, row.network, *["-"] * (len(_STATISTICS) + 1), "-"]
     times = [f"{getattr(latency, f'{name}_s') * 1e3:.2f}" for name in _STATISTICS]
-    ratio = "" if row.ratio is None else _show_ratio(row.ratio)
+    ratio = "" if row.ratio is None else f"{row.ratio.median:.3f}"
     return [row.runtime, row.network, *times, f"{latency.variation:.1%}", ratio]
-
-
-def _show_ratio(ratio: Ratio) -> str:
-    return f"{ratio.median:.3f} ({ratio.q1:.3f}-{ratio.q3:.3f})"

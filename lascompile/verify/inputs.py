@@ -23,8 +23,8 @@ class InputCase:
 def input_cases(specs: Sequence[TensorSpec], seed: int) -> Iterator[InputCase]:
     """Natural-like, random, constant and NaN-bearing inputs."""
     natural = natural_inputs(specs, seed)
-    yield InputCase("natural-like images", "natural", natural)
-    yield InputCase("more natural-like images", "natural", natural_inputs(specs, seed + 1))
+    yield InputCase("natural-like 1", "natural", natural)
+    yield InputCase("natural-like 2", "natural", natural_inputs(specs, seed + 1))
     yield InputCase("normal noise", "random", [_noise(spec, seed) for spec in specs])
     for number in (0, 1):
         yield InputCase(f"all {number}", "constant", [np.full(spec.shape, number, spec.dtype) for spec in specs])

@@ -107,4 +107,4 @@ def run_file(
         if run.chosen and run.kind in ("natural", "random"):
             outcome = reference.run(run.inputs)
             taken = {name: outcome.values[name] for name in decisions}
-            yield Run(f"the file itself on {run.name}", "file", run.inputs, outcome.outputs, taken)
+            yield Run(f"file: {run.name}", "file", run.inputs, outcome.outputs, taken)

@@ -123,6 +123,15 @@ def test_the_report_is_json(artifact, path):
     assert report["machine"]["versions"]["onnxruntime"]
 
 
+def test_an_input_that_does_not_fit_is_refused_in_the_words_of_the_artifact(artifact, path, monkeypatch):
+    def refuse(*inputs):
+        raise UsageError("input 'x' is 1x3x8x8")
+
+    monkeypatch.setattr(artifact, "run_with_masks", refuse)
+    with pytest.raises(UsageError, match="input 'x' is 1x3x8x8"):
+        bench(artifact, path, QUICK, inputs=[np.zeros((1, 3, 8, 8), np.float32)])
+
+
 def test_bad_settings():
     with pytest.raises(UsageError, match="unknown baseline 'tensorrt': there are onnxruntime, openvino, torch"):
         BenchConfig(("tensorrt",))

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import sys
 import types
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -25,7 +24,6 @@ def artifact(tmp_path, monkeypatch):
     module = types.ModuleType("lascompile.runtime.artifact")
     module.load = lambda path, threads=None: fake
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setenv("COLUMNS", "120")
     return fake
 
 
@@ -35,19 +33,7 @@ def test_the_table_and_the_last_line(capsys):
     assert err == ""
     lines = out.splitlines()
     assert lines[0].startswith("m.onnx, input 1x3x16x16 (natural-like images), 1 threads, ")
-    assert lines[1].split() == [
-        "runtime",
-        "network",
-        "min",
-        "median",
-        "p90",
-        "p99",
-        "mean",
-        "CoV",
-        "artifact",
-        "/",
-        "this",
-    ]
+    assert " ".join(lines[1].split()) == "runtime network min median p90 p99 mean CoV ratio"
     assert [line.split()[:2] for line in lines[2:5]] == [
         ["lascompile", "artifact"],
         ["onnxruntime", "static"],
@@ -70,12 +56,8 @@ def test_an_input_file(capsys):
 
 
 def test_bad_arguments(capsys):
-    np.savez("x.npz", a=np.zeros(1))
-    Path("text.npy").write_text("text")
     for extra, message in (
         (("--input", "nowhere.npy"), "nowhere.npy: no such file"),
-        (("--input", "text.npy"), "text.npy: not a NumPy array"),
-        (("--input", "x.npz"), "x.npz: holds several arrays"),
         (("--baselines", "tensorrt"), "unknown baseline 'tensorrt'"),
         (("--repeats", "0"), "repeats 0: must be at least 1"),
         (("--seed", "-1"), "seed -1: must not be negative"),

@@ -44,7 +44,7 @@ def test_a_difference_is_one_line_and_exit_code_1(artifact, capsys):
     assert main(["verify", "m.lasc", "--onnx", "m.onnx"]) == 1
     out, err = capsys.readouterr()
     assert "differs" in out
-    assert err.startswith("lascompile: error: m.lasc differs from m.onnx: natural-like images: output 'logits'")
+    assert err.startswith("lascompile: error: m.lasc differs from m.onnx: natural-like 1: output 'logits'")
     assert len(err.splitlines()) == 1
 
 

@@ -60,7 +60,7 @@ def test_one_wrong_pixel_is_caught_with_its_place(path):
 
     artifact.spoil_outputs = spoil
     found = failures(artifact, path)
-    expected = "natural-like images: output 'b1.out' differs by 1.0e-02 of its range at [1, 3, 5, 7]"
+    expected = "natural-like 1: output 'b1.out' differs by 1.0e-02 of its range at [1, 3, 5, 7]"
     assert any(line.startswith(expected) for line in found)
     assert any(line.startswith("masks off") for line in found)
 
@@ -215,7 +215,7 @@ def test_a_number_at_a_skipped_pixel_must_be_the_right_one(save):
         outputs[0][outputs[0] == 0] = 5.0
 
     artifact.spoil_outputs = spoil
-    assert any(line.startswith("natural-like images: output 'gated' differs") for line in failures(artifact, path))
+    assert any(line.startswith("natural-like 1: output 'gated' differs") for line in failures(artifact, path))
 
 
 def test_two_runs_that_differ_are_caught(path):
