@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import onnx
@@ -39,7 +40,7 @@ class Network:
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
 
-    def add(self, operator: str, inputs: Sequence[str], name: str, **attributes: object) -> str:
+    def add(self, operator: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(operator, list(inputs), [name], name=name, **attributes))
         return name
 

@@ -36,12 +36,14 @@ class TorchGraph:
         graph = model.graph
         self._inputs = [value for value in graph.inputs if value.name not in graph.initializers]
         self._outputs = list(graph.outputs)
-        self._constants = {value: _tensor(value) for value in graph.initializers.values()}
+        # A left-out input is None.
+        self._constants: dict[ir.Value | None, Any] = {None: None}
+        self._constants.update({value: _tensor(value) for value in graph.initializers.values()})
         self._steps = [(node, _function(node), _last_used(node, self._outputs)) for node in graph]
 
     def __call__(self, *inputs: Tensor) -> list[Tensor]:
         """The outputs; each value is dropped after its last reader, as eager PyTorch would."""
-        values: dict[ir.Value | None, Any] = {None: None, **self._constants}
+        values = dict(self._constants)
         values.update(zip(self._inputs, inputs, strict=True))
         for node, function, last_used in self._steps:
             values[node.outputs[0]] = function(*(values[value] for value in node.inputs))

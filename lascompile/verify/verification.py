@@ -121,7 +121,7 @@ def _nan_bounds(
         return {}
     most = _outcomes(most_nans(model), names, runs, threads)
     fewest = _outcomes(fewest_nans(model), names, runs, threads)
-    return {run.name: pair for run, *pair in zip(runs, most, fewest, strict=True)}
+    return {run.name: pair for run, pair in zip(runs, zip(most, fewest, strict=True), strict=True)}
 
 
 def _meets_nan(run: Run, outcome: Outcome) -> bool:

@@ -72,7 +72,8 @@ class FakeArtifact:
 
 
 def _tensor(value: ir.Value) -> TensorSpec:
-    return TensorSpec(value.name, tuple(value.shape.numpy()), value.dtype.numpy().name)
+    assert value.shape is not None and value.dtype is not None
+    return TensorSpec(str(value.name), tuple(value.shape.numpy()), value.dtype.numpy().name)
 
 
 def _mask(decision: ImposedDecision) -> MaskSpec:

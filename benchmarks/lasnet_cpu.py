@@ -1,0 +1,296 @@
+"""Latency of LASNets on this CPU against the fastest runtime on the same networks without masks.
+
+    python benchmarks/lasnet_cpu.py                                   all rows, about half an hour on two cores
+    python benchmarks/lasnet_cpu.py --models lasnet_resnet50 --rates 0.5 --batches 1
+
+For LASNet-ResNet-50 and -101 with S = 4-4-2-1, at several activation rates and batch sizes: exports the network with
+maskers calibrated to the rate on natural-like images, builds it, and times it against every baseline that is
+installed, on other images. Weights are random, which changes no latency. Each row is stored as soon as it is measured,
+so a second call goes on where the first one ended; the table and the plot show all rows that there are.
+
+Writes lasnet_cpu.json, lasnet_cpu.md and lasnet_cpu.png into benchmarks/results (--output).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lascompile.bench import BASELINES, BenchConfig, describe_machine
+from lascompile.cpu import physical_cores
+from lascompile.errors import LascompileError, UsageError
+
+MODELS = ("lasnet_resnet50", "lasnet_resnet101")
+GRANULARITY = (4, 4, 2, 1)
+RATES = (0.3, 0.5, 0.7, 1.0)
+BATCHES = (1, 8)
+SCHEMA = 1
+
+_IMAGE_SEED = 7
+"""Of the images that are timed; those of the calibration are others."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network to measure."""
+
+    model: str
+    rate: float
+    batch: int
+    granularity: tuple[int, ...] = GRANULARITY
+
+    @property
+    def name(self) -> str:
+        """For progress and file names."""
+        return f"{self.model}_r{self.rate:g}_b{self.batch}"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to measure.
+
+    Attributes:
+        baselines: Keys of `BASELINES`.
+        repeats: Timed runs at batch 1; larger batches are run as often less, but at least 15 times.
+        threads: Of every runtime.
+    """
+
+    baselines: tuple[str, ...]
+    repeats: int
+    threads: int
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measures what is missing, and writes the results."""
+    args = _parser().parse_args(argv)
+    settings = Settings(args.baselines, args.repeats, args.threads or physical_cores())
+    cases = [Case(model, rate, batch) for model in args.models for batch in args.batches for rate in args.rates]
+    try:
+        run(cases, settings, args.output, measure_in_processes, again=args.again)
+    except LascompileError as error:
+        print(f"{Path(__file__).name}: error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def run(
+    cases: Iterable[Case],
+    settings: Settings,
+    output: Path,
+    measure: Callable[[Case, Settings], dict[str, Any]],
+    again: bool = False,
+) -> None:
+    """Measure those of `cases` that `output` does not hold yet, or all of them `again`."""
+    output.mkdir(parents=True, exist_ok=True)
+    rows = _read_rows(output / "lasnet_cpu.json", settings)
+    for case in cases:
+        known = next((row for row in rows if _case_of(row) == case), None)
+        if known is not None and not again:
+            print(f"{case.name}: measured before")
+            continue
+        start = time.perf_counter()
+        row = {**asdict(case), "report": measure(case, settings)}
+        rows = sorted([row, *(other for other in rows if other is not known)], key=_order)
+        write(rows, output)
+        print(f"{case.name}: {_summary(row)} ({time.perf_counter() - start:.0f} s)", flush=True)
+    if rows:
+        write(rows, output)
+        print((output / "lasnet_cpu.md").read_text())
+
+
+def measure_in_processes(case: Case, settings: Settings) -> dict[str, Any]:
+    """Build in one process and measure in another, whose memory and threads are its own."""
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory(prefix="lasnet_cpu_") as folder, context.Pool(1, maxtasksperchild=1) as pool:
+        pool.apply(_build, (case, settings.threads, Path(folder)))
+        report: dict[str, Any] = pool.apply(_measure, (case, settings, Path(folder)))
+        return report
+
+
+def _build(case: Case, threads: int, folder: Path) -> None:
+    import torch
+
+    from lascompile.compile import build_artifact
+    from lascompile.models import create_model, export, prepare
+    from lascompile.models.preparation import calibration_images
+
+    torch.set_num_threads(threads)
+    model = create_model(case.model, granularity=case.granularity)
+    prepare(model, calibration_images((224, 224), seed=0), activation_rate=case.rate)
+    path = export(model, folder / f"{case.name}.onnx", batch=case.batch)
+    build_artifact(path, folder / "artifact.lasc", threads=threads)
+
+
+def _measure(case: Case, settings: Settings, folder: Path) -> dict[str, Any]:
+    from lascompile import load
+    from lascompile.bench import bench
+
+    repeats = max(15, settings.repeats // case.batch)
+    artifact = load(folder / "artifact.lasc", settings.threads)
+    config = BenchConfig(settings.baselines, repeats, _IMAGE_SEED)
+    return bench(artifact, folder / f"{case.name}.onnx", config).to_json()
+
+
+def _read_rows(path: Path, settings: Settings) -> list[dict[str, Any]]:
+    """The rows of an earlier call.
+
+    Raises:
+        UsageError: They were measured on another machine, or with other threads or versions, or are damaged.
+    """
+    if not path.is_file():
+        return []
+    try:
+        stored = json.loads(path.read_text())
+        rows: list[dict[str, Any]] = stored["rows"]
+        machines = [row["report"]["machine"] for row in rows]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} is damaged ({error}): delete it, or choose another --output") from None
+    here = describe_machine(settings.threads)
+    if any(machine != here for machine in machines):
+        raise UsageError(
+            f"{path} was measured on another machine, with other versions or other threads; one table must not mix "
+            "them: delete it, or choose another --output"
+        )
+    return rows
+
+
+def _case_of(row: dict[str, Any]) -> Case:
+    return Case(row["model"], row["rate"], row["batch"], tuple(row["granularity"]))
+
+
+def _order(row: dict[str, Any]) -> tuple[int, str, int, float]:
+    return len(row["model"]), row["model"], row["batch"], row["rate"]
+
+
+def write(rows: list[dict[str, Any]], output: Path) -> None:
+    """Write the rows as JSON, as a table and as a plot; each file appears under its name when it is whole."""
+    _write_whole(output / "lasnet_cpu.json", json.dumps({"schema": SCHEMA, "rows": rows}, indent=1).encode())
+    _write_whole(output / "lasnet_cpu.md", markdown(rows).encode())
+    aside = output / ".lasnet_cpu.png"
+    plot(rows, aside)
+    aside.replace(output / "lasnet_cpu.png")
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    aside = path.with_name(f".{path.name}")
+    with aside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def _latency_ms(report: dict[str, Any], runtime: str, network: str) -> float | None:
+    for row in report["rows"]:
+        if (row["runtime"], row["network"]) == (runtime, network) and row["latency"] is not None:
+            return float(row["latency"]["median_s"]) * 1e3
+    return None
+
+
+def _summary(row: dict[str, Any]) -> str:
+    report = row["report"]
+    own = f"{_latency_ms(report, 'lascompile', 'artifact'):.1f} ms"
+    if report["ratio"] is None:
+        return own
+    return f"{own}, {report['ratio']['median']:.3f} of static {report['fastest_static']}"
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """The table; latencies are medians in milliseconds."""
+    machine = rows[0]["report"]["machine"]
+    runtimes = [name for name in BASELINES if any(_latency_ms(row["report"], name, "static") for row in rows)]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    granularity = "-".join(map(str, rows[0]["granularity"]))
+    headings = [
+        *("model", "batch", "r wanted", "r measured", "lascompile"),
+        *(f"{name}, static" for name in runtimes),
+        *(f"{name}, masked" for name in runtimes),
+        "ratio to the fastest static",
+    ]
+    lines = [
+        f"Median latency in ms, S = {granularity}, float32, on {machine['threads']} threads of {machine['cpu']} "
+        f"({machine['cores']} cores; {versions}). «static»: the same network without masks; «masked»: the ONNX file "
+        "as it is. The ratio is taken round by round, with the quartiles of the rounds.",
+        "",
+        "| " + " | ".join(headings) + " |",
+        "|---" + "|---:" * (len(headings) - 1) + "|",
+        *("| " + " | ".join(_cells(row, runtimes)) + " |" for row in rows),
+        "",
+        *(f"- {line}" for line in dict.fromkeys(_notes(rows))),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _cells(row: dict[str, Any], runtimes: Sequence[str]) -> list[str]:
+    report, ratio = row["report"], row["report"]["ratio"]
+    latencies = [
+        _latency_ms(report, "lascompile", "artifact"),
+        *(_latency_ms(report, name, network) for network in ("static", "dynamic") for name in runtimes),
+    ]
+    shown = "-" if ratio is None else f"**{ratio['median']:.3f}** ({ratio['q1']:.3f} to {ratio['q3']:.3f})"
+    return [
+        row["model"],
+        str(row["batch"]),
+        f"{row['rate']:.2f}",
+        f"{report['activation_rate']:.2f}",
+        *("-" if latency is None else f"{latency:.1f}" for latency in latencies),
+        shown,
+    ]
+
+
+def _notes(rows: list[dict[str, Any]]) -> Iterable[str]:
+    for row in rows:
+        for entry in row["report"]["rows"]:
+            if entry["note"]:
+                yield f"{entry['runtime']}, {entry['network']}: {entry['note']}"
+
+
+def plot(rows: list[dict[str, Any]], path: Path) -> None:
+    """The ratio over the measured activation rate, a line a network and batch size."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    axes.axhline(1.0, color="black", linewidth=1, label="fastest runtime on the static network")
+    lines: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["report"]["ratio"] is not None:
+            lines.setdefault((row["model"], row["batch"]), []).append(row["report"])
+    for (model, batch), reports in lines.items():
+        rates = [report["activation_rate"] for report in reports]
+        middle, low, high = ([report["ratio"][name] for report in reports] for name in ("median", "q1", "q3"))
+        (line,) = axes.plot(rates, middle, marker="o", label=f"{model}, batch {batch}")
+        axes.fill_between(rates, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    axes.set(xlabel="measured activation rate r", ylabel="latency, relative to static", xlim=(0, 1.02), ylim=(0, None))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=150, format="png")
+    pyplot.close(figure)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
+    parser.add_argument("--rates", nargs="+", type=float, default=RATES, metavar="R")
+    parser.add_argument("--batches", nargs="+", type=int, default=BATCHES, metavar="N")
+    parser.add_argument("--baselines", nargs="*", default=tuple(BASELINES), choices=tuple(BASELINES))
+    parser.add_argument("--repeats", type=int, default=100, metavar="N", help="timed runs at batch 1 (default: 100)")
+    parser.add_argument("--threads", type=int, metavar="N", help="default: the physical cores")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results", metavar="DIR")
+    parser.add_argument("--again", action="store_true", help="measure rows again that are there")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
