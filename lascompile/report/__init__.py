@@ -1,0 +1,1 @@
+"""What a person looks at: where the time of an inference went, and pictures of what was skipped."""
