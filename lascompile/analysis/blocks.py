@@ -74,6 +74,7 @@ class Block:
         dynamic: True if some convolution of the branch is skipped where the mask is off.
         reason: Why the others are not, in words; None if there are none.
         advice: What to change about that.
+        fill: What the output is where the mask is off, in words; None where that is not known.
         shape: C, H, W of the output.
         mask: Name of the ONNX value that decides.
         mask_channel_group: Masks for each pixel, that each rule a part of the channels.
@@ -89,6 +90,7 @@ class Block:
     dynamic: bool
     reason: str | None
     advice: str | None
+    fill: str | None
     shape: tuple[int, int, int]
     mask: str | None
     mask_channel_group: int | None
@@ -110,9 +112,9 @@ def find_blocks(
     activation_rate: float = NOMINAL_RATE,
 ) -> list[Block]:
     """Every residual block and every masked part of `graph`, in topological order."""
-    regions = find_regions(graph, gates, fills)
+    regions = find_regions(graph, gates)
     names = _unique(_name(region) or f"block{number}" for number, region in enumerate(regions, 1))
-    describer = _Describer(gates, demands, Coverage(activation_rate))
+    describer = _Describer(gates, demands, fills, Coverage(activation_rate))
     return [describer.block(region, name) for region, name in zip(regions, names, strict=True)]
 
 
@@ -164,9 +166,16 @@ def _batch(graph: ir.Graph) -> int:
 class _Describer:
     """Describes the blocks of one network."""
 
-    def __init__(self, gates: list[Gate], demands: Mapping[ir.Value, Demand], coverage: Coverage) -> None:
+    def __init__(
+        self,
+        gates: list[Gate],
+        demands: Mapping[ir.Value, Demand],
+        fills: Mapping[ir.Value, Fill],
+        coverage: Coverage,
+    ) -> None:
         self._gates = {gate.site: gate for gate in gates}
         self._demands = demands
+        self._fills = fills
         self._coverage = coverage
 
     def block(self, region: Region, name: str) -> Block:
@@ -183,6 +192,7 @@ class _Describer:
             dynamic=len(dense) < len(branch),
             reason=_reason(refusal, dense, branch),
             advice=refusal.advice if refusal is not None else None,
+            fill=_fill(region.join.outputs[0], self._fills),
             shape=feature_map_shape(region.join.outputs[0])[1:],
             mask=mask.name if mask is not None else None,
             mask_channel_group=mask.groups if mask is not None else None,
@@ -264,6 +274,18 @@ def _kind(region: Region, branch: list[ir.Node]) -> Kind:
     if kernels == [(1, 1), (3, 3), (1, 1)]:
         return "bottleneck"
     return "basic" if kernels == [(3, 3), (3, 3)] else "residual"
+
+
+def _fill(output: ir.Value, fills: Mapping[ir.Value, Fill]) -> str | None:
+    """In words, what stands in a block's output, and in its activation, where the mask is off."""
+    readers = {use.node for use in output.uses()}
+    activated = next(iter(readers)).outputs[0] if len(readers) == 1 else output
+    fill = fills.get(activated) or fills.get(output)
+    if fill is None:
+        return None
+    base = "zero" if fill.base is None else "the residual"
+    applied = [] if fill.is_base else [operator(node) for node in fill.then]
+    return " of ".join([*reversed(applied), base])
 
 
 def _granularity(mask: Mask | None) -> int | tuple[int, int] | None:

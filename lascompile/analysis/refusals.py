@@ -26,7 +26,7 @@ class Refusal:
 
 def find_refusal(node: ir.Node) -> Refusal | None:
     """Why `node`, which is no gate, is none; None if it does not look like one either."""
-    for reading in readings(node):
+    for reading in sorted(readings(node), key=lambda reading: not is_binary(reading.selector)):
         refusal = _refuse(node, reading) if _looks_like_mask(reading.selector) else None
         if refusal is not None:
             return refusal
@@ -35,11 +35,11 @@ def find_refusal(node: ir.Node) -> Refusal | None:
 
 def _looks_like_mask(selector: ir.Value) -> bool:
     """True for 0 and 1, and for what holds one number for all channels of a pixel, or of an image."""
-    if selector.shape is None or selector.shape.rank() == 0:
+    if selector.shape is None:
         return False
-    dims = (1, 1, 1, *shape_of(selector))[-4:]
-    is_number = constant(selector) is not None and all(dim == 1 for dim in dims)
-    return not is_number and (dims[1] == 1 or is_binary(selector))
+    shape = shape_of(selector)
+    is_number = constant(selector) is not None and all(dim == 1 for dim in shape)
+    return not is_number and (is_binary(selector) or (len(shape) == 4 and shape[1] == 1))
 
 
 def _refuse(node: ir.Node, reading: Reading) -> Refusal | None:

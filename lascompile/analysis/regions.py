@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from lascompile.analysis.facts import constant, operator
-from lascompile.analysis.fill import Fill
+from lascompile.analysis.facts import constant, is_binary, operator
 from lascompile.analysis.gates import Gate, is_feature_map
 from lascompile.analysis.rules import elementwise
 
@@ -39,16 +38,15 @@ class Region:
     is_residual: bool = True
 
 
-def find_regions(graph: ir.Graph, gates: Iterable[Gate], fills: Mapping[ir.Value, Fill]) -> list[Region]:
+def find_regions(graph: ir.Graph, gates: Iterable[Gate]) -> list[Region]:
     """The blocks of `graph` in topological order, none within another."""
-    return _Finder(graph, {gate.site: gate for gate in gates}, fills).find()
+    return _Finder(graph, {gate.site: gate for gate in gates}).find()
 
 
 class _Finder:
-    def __init__(self, graph: ir.Graph, gates: Mapping[ir.Node, Gate], fills: Mapping[ir.Value, Fill]) -> None:
+    def __init__(self, graph: ir.Graph, gates: Mapping[ir.Node, Gate]) -> None:
         self._graph = graph
         self._gates = gates
-        self._fills = fills
         self._position = {node: position for position, node in enumerate(graph)}
         # Decisions may be outputs of the model too, or be counted for one; they carry no feature map for that.
         self._deciding = {gate.mask.decision.producer() for gate in gates.values()}
@@ -74,9 +72,9 @@ class _Finder:
         if fork is None:
             return None
         before = self._upstream([fork])
-        parts = [(side, self._sorted(way - before)) for side, way in zip(sides, ways, strict=True)]
-        # The branch is the side that is zero where the mask is off, else the one with more to do.
-        (_, around), (_, branch) = sorted(parts, key=lambda part: (part[0] in self._fills, _convolutions(part[1])))
+        parts = [self._sorted(way - before) for way in ways]
+        # The branch is the side with the gate, else the one with more to do.
+        around, branch = sorted(parts, key=lambda nodes: (self._has_gate(nodes), _convolutions(nodes)))
         shared = set(around)
         branch = [node for node in branch if node not in shared]
         if _convolutions(around) > 1 or not _convolutions(branch):
@@ -156,7 +154,8 @@ class _Finder:
         if operator(node) == "Concat":
             return inputs
         if operator(node) in (*elementwise.BINARY, "Where"):
-            return [value for value in inputs if value.shape == node.outputs[0].shape] or inputs
+            maps = [value for value in inputs if not is_binary(value)]
+            return [value for value in maps if value.shape == node.outputs[0].shape] or maps
         return inputs[:1]
 
     def _values(self, end: ir.Value, way: set[ir.Node]) -> set[ir.Value]:
@@ -171,6 +170,9 @@ class _Finder:
     def _position_of(self, value: ir.Value) -> int:
         node = value.producer()
         return -1 if node is None else self._position[node]
+
+    def _has_gate(self, nodes: Iterable[ir.Node]) -> bool:
+        return any(node in self._gates for node in nodes)
 
     def _sorted(self, nodes: Iterable[ir.Node]) -> list[ir.Node]:
         return sorted(nodes, key=self._position.__getitem__)
