@@ -41,7 +41,7 @@ def lay_out(tiles: Sequence[Tile], columns: int) -> Image.Image:
 def best_columns(count: int) -> int:
     """Columns for a sheet of `count` square tiles, about 1.6 times as wide as high, with few places left over."""
     near = round((1.6 * count) ** 0.5)
-    return min(range(max(1, near - 1), near + 3), key=lambda columns: (-count % columns, abs(columns - near)))
+    return min(range(near + 2, max(0, near - 2), -1), key=lambda columns: (-count % columns, abs(columns - near)))
 
 
 def fit_text(text: str, width: int, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:

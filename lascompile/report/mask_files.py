@@ -64,7 +64,7 @@ def title_of(spec: MaskSpec) -> str:
 
 
 def _draw_mask(pixels: NDArray[np.bool_], pictures: NDArray[np.uint8] | None) -> Image.Image:
-    """One mask [N, G, H, W]: images from left to right, groups from top to bottom."""
+    """One mask [N, G, H, W]; if it has groups, images from left to right and groups from top to bottom."""
     images, groups = min(len(pixels), MOST_IMAGES), pixels.shape[1]
     if images == groups == 1:
         return draw_overlay(_picture(pictures, 0), pixels[0], _drawn_size(pictures, pixels, _SIDE))
@@ -78,7 +78,7 @@ def _draw_mask(pixels: NDArray[np.bool_], pictures: NDArray[np.uint8] | None) ->
         for group in range(groups)
         for image in range(images)
     ]
-    return lay_out(tiles, images)
+    return lay_out(tiles, images if groups > 1 else best_columns(images))
 
 
 def _draw_sheet(

@@ -22,7 +22,7 @@ def test_captions_are_written_under_the_tiles():
     assert (np.asarray(with_text) != np.asarray(without)).any()
 
 
-@pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (9, 3), (17, 6), (34, 7)])
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (3, 3), (8, 4), (9, 3), (17, 6), (34, 7)])
 def test_columns_that_leave_few_places_over(count, columns):
     assert best_columns(count) == columns
 
