@@ -37,7 +37,7 @@ class Gate:
 
     @property
     def is_spatial(self) -> bool:
-        """False if the decision is taken per channel for the whole map, so that every pixel stays needed."""
+        """False if the mask skips channels, so that every pixel stays needed."""
         return self.mask.is_spatial
 
 

@@ -47,7 +47,7 @@ def _of_demand(demand: Demand) -> Refusal:
 
 def _of_channels(gate: Gate) -> Refusal:
     return Refusal(
-        f"the mask {gate.mask.name} switches {gate.mask.groups} groups of channels for the whole map, and "
-        "channel skipping is not compiled yet",
+        f"the mask {gate.mask.name} decides for {gate.mask.groups} groups of channels apart, and channel skipping "
+        "is not compiled yet",
         "use a spatial mask, with one decision for all channels of a patch",
     )

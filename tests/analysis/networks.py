@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +97,7 @@ class Builder:
         inputs = [self.constant(value.astype(np.float32), f"{name}.{part}") for part, value in parts.items()]
         return self.add("BatchNormalization", x, *inputs, name=name)
 
-    def model(self, input_shape: list[int | str], output: str, opset: int = 17) -> onnx.ModelProto:
+    def model(self, input_shape: Sequence[int | str], output: str, opset: int = 17) -> onnx.ModelProto:
         """Everything added so far, as a model from `INPUT` to `output`."""
         self.nodes.append(helper.make_node("Identity", [output], [OUTPUT], "output"))
         graph = helper.make_graph(

@@ -13,7 +13,7 @@ from lascompile.analysis.blocks import Block, find_blocks, network_flops
 from tests.analysis.networks import INPUT, Builder, Form, masked_network
 from tests.analysis.soundness import Analysis, analyse, check_demands
 
-CHANNELS, SIZE = 8, (12, 12)
+CHANNELS, SIZE = 12, (12, 12)
 
 
 def blocks_of(model: onnx.ModelProto, activation_rate: float = 0.5) -> list[Block]:
@@ -128,11 +128,11 @@ DENSE: dict[str, tuple[Callable[[Net, str], str], str, str]] = {
     "soft mask": (soft, "is soft: Sigmoid soft gives numbers between 0 and 1", "threshold"),
     "straight-through": (straight_through, "no decision: Add estimate gives other numbers", "training only"),
     "traced away": (traced_away, "is a constant in the file", "traced away"),
-    "channels": (per_channel, "switches 8 groups of channels", "use a spatial mask"),
+    "channels": (per_channel, "decides for 12 groups of channels apart", "use a spatial mask"),
     "unknown operator": (unknown_operator, "LpNormalization normalize has no transfer function", "normalize"),
     "decided by itself": (decided_by_itself, "reads every pixel", "before the block"),
-    "broadcast": (broadcast, "broadcasts a map of shape [1, 1, 12, 12] to [1, 8, 12, 12]", "full shape"),
-    "flattened": (flattened, "Mul flat masks a value of shape [1, 8, 144]", "[N, C, H, W]"),
+    "broadcast": (broadcast, "broadcasts a map of shape [1, 1, 12, 12] to [1, 12, 12, 12]", "full shape"),
+    "flattened": (flattened, "Mul flat masks a value of shape [1, 12, 144]", "[N, C, H, W]"),
 }
 
 
@@ -180,9 +180,9 @@ def test_a_masked_block_is_described() -> None:
     assert [c.module for c in block.convolutions] == ["layer1.0.conv1", "layer1.0.conv2", "layer1.0.masker.conv2"]
     assert [c.part for c in block.convolutions] == ["branch", "branch", "masker"]
     assert [c.demand for c in block.convolutions] == ["mask dilated by 1", "mask", "everywhere"]
-    assert first.flops == 2 * 12 * 12 * 8 * 8 * 9
+    assert first.flops == 2 * 12 * 12 * 12 * 12 * 9
     assert second.flops_at == pytest.approx(first.flops / 2)
-    assert masker.flops == masker.flops_at == 2 * 3 * 3 * 8
+    assert masker.flops == masker.flops_at == 2 * 3 * 3 * 12
     assert block.flops == first.flops + second.flops + masker.flops
     json.dumps(block.to_dict())
 
