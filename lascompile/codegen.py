@@ -16,6 +16,7 @@ from tvm import relax
 
 from lascompile.errors import ToolchainError
 from lascompile.lower.program import Buffer, Program, Role, Step
+from lascompile.schedules.stack import register_pipeline
 from lascompile.target import Target
 
 
@@ -72,7 +73,7 @@ def build_library(
     _add_kernels(builder, program, on_kernel)
     _add_function(builder, "main", program.steps, signature)
     _add_function(builder, "forced", program.steps_after_decisions(), signature)
-    executable = tvm.compile(builder.get(), target=target.to_tvm(), relax_pipeline=_pipeline())
+    executable = tvm.compile(builder.get(), target=target.to_tvm(), relax_pipeline=_pipeline(), tir_pipeline=register_pipeline())
     try:
         executable.export_library(str(path), fcompile=link)
     except (RuntimeError, OSError) as error:

@@ -64,11 +64,12 @@ def _rebuild(
         block = stmt.block
         if block.iter_vars:  # a leaf: its predicate guards the rows only
             return s_tir.SBlockRealize(stmt.iter_values, True, block)
-        return s_tir.SBlockRealize(stmt.iter_values, True, _with_body(block, _rebuild(block.body, bound, parallel_index)))
+        return s_tir.SBlockRealize(stmt.iter_values, True, with_body(block, _rebuild(block.body, bound, parallel_index)))
     return stmt
 
 
-def _with_body(block: s_tir.SBlock, body: tirx.Stmt) -> s_tir.SBlock:
+def with_body(block: s_tir.SBlock, body: tirx.Stmt) -> s_tir.SBlock:
+    """`block` with another body."""
     return s_tir.SBlock(
         block.iter_vars,
         block.reads,
@@ -85,7 +86,7 @@ def _with_body(block: s_tir.SBlock, body: tirx.Stmt) -> s_tir.SBlock:
 def _prepend(root: tirx.Stmt, first: tirx.Stmt) -> tirx.Stmt:
     assert isinstance(root, s_tir.SBlockRealize)
     body = tirx.SeqStmt([first, root.block.body])
-    return s_tir.SBlockRealize(root.iter_values, root.predicate, _with_body(root.block, body))
+    return s_tir.SBlockRealize(root.iter_values, root.predicate, with_body(root.block, body))
 
 
 def _set_zero(output: tirx.Var) -> tirx.Stmt:

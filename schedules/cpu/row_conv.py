@@ -9,12 +9,17 @@ from tvm.s_tir import Schedule
 
 from lascompile.kernels.row_conv import define_row_conv, weight_shape
 from lascompile.schedules.guard import ROW_TILES, guard_rows
+from lascompile.schedules.prefetch import CHANNEL_BLOCKS, PREFETCH, prefetch_weights
 from lascompile.target import Target
 from lascompile.workload import ROW_SLACK, ConvWorkload, channel_stride
 
 _WEIGHTS_OUTWEIGH_ROWS = 1.0
 _UNROLLED_FMAS = 256
 """Multiply-adds in the unrolled body: enough to hide the loop, few enough for the decoder's cache and for LLVM."""
+
+
+_LOSS_OF_HALF_TILE = 0.15
+"""Share of speed that a tile of half the rows loses, since it reads its weights for half as many sums (measured)."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Decisions:
         row_walkers: Parts that the row tiles are dealt out to, in parallel.
         rows_inside: True if one block of weights is kept while the row tiles pass; False if one tile of rows is kept
             while the weights pass.
+        prefetch: Cache lines of the next block of weights that are asked for in each unrolled step; 0 is none.
     """
 
     tile_rows: int
@@ -37,6 +43,7 @@ class Decisions:
     channel_walkers: int
     row_walkers: int
     rows_inside: bool
+    prefetch: int = 0
 
 
 def default_decisions(workload: ConvWorkload, target: Target, threads: int) -> Decisions:
@@ -52,14 +59,22 @@ def default_decisions(workload: ConvWorkload, target: Target, threads: int) -> D
     by_channel = weight_floats > _WEIGHTS_OUTWEIGH_ROWS * row_floats
     channel_walkers = _largest_divisor(blocks, threads) if by_channel else 1
     fmas = tile_rows * max(1, width // target.lanes)
+    unroll = _largest_divisor(depth, max(1, _UNROLLED_FMAS // fmas))
     return Decisions(
         tile_rows=tile_rows,
         width=width,
-        unroll=_largest_divisor(depth, max(1, _UNROLLED_FMAS // fmas)),
+        unroll=unroll,
         channel_walkers=channel_walkers,
         row_walkers=max(1, threads // channel_walkers),
         rows_inside=by_channel,
+        prefetch=_lines_to_prefetch(workload, unroll * width, tile_rows) if by_channel else 0,
     )
+
+
+def _lines_to_prefetch(workload: ConvWorkload, step_floats: int, tile_rows: int) -> int:
+    """So many cache lines a step that half of the tiles ask for the whole next block: the other half may be inactive."""
+    tiles = max(1, workload.rows // (2 * tile_rows))
+    return max(1, -(-step_floats // (16 * tiles)))
 
 
 def _register_tile(workload: ConvWorkload, target: Target) -> tuple[int, int]:
@@ -67,11 +82,16 @@ def _register_tile(workload: ConvWorkload, target: Target) -> tuple[int, int]:
     widths = _block_widths(workload, target.lanes)
     width = max((w for w in widths if w <= 2 * target.lanes), default=min(widths))
     vectors = -(-width // target.lanes)
-    most = min((target.vector_registers - vectors) // vectors, 14, ROW_SLACK - 1)
-    if workload.counted:
-        return width, most
-    # A dense kernel knows its rows: of the tiles of near-full height, take the one that wastes fewest rows.
-    return width, min(range(most, most // 2, -1), key=lambda r: -(-workload.rows // r) * r)
+    # One register holds the broadcast input, `vectors` hold weights, and the rest are sums.
+    most = min((target.vector_registers - vectors - 1) // vectors, 14, ROW_SLACK - 1)
+    # A dense kernel knows its rows. A dynamic one meets any number; half of them, with half a tile wasted on average.
+    expected = workload.rows if not workload.counted else workload.rows / 2
+
+    def cost(tile: int) -> float:
+        computed = expected + (tile - 1) / 2 if workload.counted else -(-workload.rows // tile) * tile
+        return computed / expected / (1 - _LOSS_OF_HALF_TILE * (1 - tile / most) ** 2 * 4)
+
+    return width, min(range(most, most // 2, -1), key=cost)
 
 
 def _block_widths(workload: ConvWorkload, lanes: int) -> list[int]:
@@ -91,7 +111,8 @@ def schedule_row_conv(workload: ConvWorkload, decisions: Decisions) -> tirx.Prim
     _walk_tiles(sch, decisions)
     _hold_sums_in_registers(sch, decisions)
     zero_row = not workload.scatters
-    return guard_rows(sch.mod["main"], workload.rows, workload.counted, zero_row, workload.in_place)
+    func = prefetch_weights(sch.mod["main"])
+    return guard_rows(func, workload.rows, workload.counted, zero_row, workload.in_place)
 
 
 def _walk_tiles(sch: Schedule, decisions: Decisions) -> None:
@@ -104,6 +125,7 @@ def _walk_tiles(sch: Schedule, decisions: Decisions) -> None:
     sch.reorder(channel_walker, row_walker, *middle, row, channel)
     sch.parallel(sch.fuse(channel_walker, row_walker))
     sch.annotate(row_tile, ROW_TILES, [decisions.tile_rows, decisions.row_walkers])
+    sch.annotate(block, CHANNEL_BLOCKS, decisions.row_walkers)
     sch.compute_at(sch.get_sblock("acc"), middle[1], preserve_unit_loops=True)
     sch.unroll(row)
     sch.vectorize(channel)
@@ -116,6 +138,8 @@ def _hold_sums_in_registers(sch: Schedule, decisions: Decisions) -> None:
     row, block, channel, tap, depth = sch.get_loops(acc)[-5:]
     depth, step = sch.split(depth, [None, decisions.unroll])
     sch.reorder(tap, depth, step, row, block, channel)
+    if decisions.prefetch:
+        sch.annotate(depth, PREFETCH, [decisions.prefetch, decisions.unroll])
     for loop in (step, row):
         sch.unroll(loop)
     sch.vectorize(channel)

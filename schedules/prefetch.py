@@ -1,0 +1,91 @@
+"""Ask for the next block of weights while the row tiles of this one are computed.
+
+At batch 1 every weight comes from memory once an inference. Left to the hardware, all of a block's weights are waited
+for by the first tile of rows that meets them, and the memory bus idles while the other tiles find them in cache. So each
+tile asks for its share of the block that comes next:
+
+    for depth in …:  sums += …   →   for depth in …:  prefetch(weight of the next block);  sums += …
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tvm import s_tir, tirx
+from tvm.ir import Expr
+
+from lascompile.schedules.guard import ROW_TILES, with_body
+
+PREFETCH = "lascompile.prefetch"
+"""Annotation of the loop over the depth of a sum: [lines per iteration, steps of the sum per iteration]."""
+
+CHANNEL_BLOCKS = "lascompile.channel_blocks"
+"""Annotation of the loop over a walker's channel blocks: how many row walkers share the parallel loop."""
+
+_LINE_FLOATS = 16
+_READ, _TO_SECOND_LEVEL, _DATA = 0, 2, 1
+
+
+@dataclass(frozen=True)
+class _Nest:
+    """The loops around the place that is being looked at, as far as they matter."""
+
+    parallel: tirx.For | None = None
+    blocks: tirx.For | None = None
+    tiles: tirx.For | None = None
+    tap: tirx.For | None = None
+
+
+def prefetch_weights(func: tirx.PrimFunc) -> tirx.PrimFunc:
+    """Add prefetches to the loop annotated with PREFETCH, if there is one."""
+    weight = next(param for param in func.params if str(param.name) == "weight")
+    return func.with_body(_rebuild(func.body, weight, _Nest()))
+
+
+def _rebuild(stmt: tirx.Stmt, weight: tirx.Var, nest: _Nest) -> tirx.Stmt:
+    if isinstance(stmt, tirx.SeqStmt):
+        return tirx.SeqStmt([_rebuild(part, weight, nest) for part in stmt.seq])
+    if isinstance(stmt, s_tir.SBlockRealize) and not stmt.block.iter_vars:
+        body = _rebuild(stmt.block.body, weight, nest)
+        return s_tir.SBlockRealize(stmt.iter_values, stmt.predicate, with_body(stmt.block, body))
+    if not isinstance(stmt, tirx.For):
+        return stmt
+    notes = {key: value for key, value in stmt.annotations.items() if key not in (PREFETCH, CHANNEL_BLOCKS)}
+    if PREFETCH in stmt.annotations:
+        body: tirx.Stmt = tirx.SeqStmt([_ask(stmt, weight, nest), stmt.body])
+    else:
+        body = _rebuild(stmt.body, weight, _entered(nest, stmt))
+    return tirx.For(stmt.loop_var, stmt.min, stmt.extent, stmt.kind, body, stmt.thread_binding, notes)
+
+
+def _entered(nest: _Nest, loop: tirx.For) -> _Nest:
+    if loop.kind == tirx.ForKind.PARALLEL:
+        return replace(nest, parallel=loop)
+    if CHANNEL_BLOCKS in loop.annotations:
+        return replace(nest, blocks=loop)
+    if ROW_TILES in loop.annotations:
+        return replace(nest, tiles=loop)
+    return replace(nest, tap=loop)
+
+
+def _ask(depth: tirx.For, weight: tirx.Var, nest: _Nest) -> tirx.Stmt:
+    """Prefetches of this tile's share; the first tiles together ask for the whole block, the others for nothing."""
+    assert nest.parallel is not None and nest.blocks is not None and nest.tiles is not None and nest.tap is not None
+    lines, steps = (int(number) for number in depth.annotations[PREFETCH])
+    _, taps, channels, width = (int(dim) for dim in weight.shape)
+    row_walkers = int(nest.blocks.annotations[CHANNEL_BLOCKS])
+    walker = tirx.floordiv(nest.parallel.loop_var, row_walkers)
+    block = walker * nest.blocks.extent + nest.blocks.loop_var
+    share = nest.tiles.loop_var * (lines * _LINE_FLOATS)
+    next_block = taps * channels * width
+
+    def prefetch(line: int) -> tirx.Stmt:
+        ahead: Expr = next_block + share + line * _LINE_FLOATS
+        address = tirx.address_of(weight[block, nest.tap.loop_var, depth.loop_var * steps, ahead])
+        hints = (tirx.const(hint, "int32") for hint in (_READ, _TO_SECOND_LEVEL, _DATA))
+        return tirx.Evaluate(tirx.call_llvm_intrin("void", "llvm.prefetch", address, *hints))
+
+    asks = [prefetch(line) for line in range(lines)]
+    tiles_that_ask = -(-steps * width // (lines * _LINE_FLOATS))
+    is_asking = nest.tiles.loop_var < tiles_that_ask
+    return tirx.IfThenElse(is_asking, tirx.SeqStmt(asks) if len(asks) > 1 else asks[0], None)
