@@ -146,9 +146,11 @@ def _compare_closely(
     found.ties += [Tie(name, int(i), float(margin.flat[i])) for i in np.flatnonzero(disagrees & close)]
     wrong = disagrees & ~close
     if wrong.any():
+        margins = margin[wrong]
+        reach = "logits of NaN" if np.isnan(margins).all() else f"margins up to {np.nanmax(margins):.1e} of the logits"
         found.failures.append(
-            f"mask {name!r} decides otherwise in {wrong.sum()} of {wrong.size} places, with margins up to "
-            f"{np.nanmax(margin[wrong], initial=0.0):.1e} of the logits (a tie: {tie_tolerance:.1e})"
+            f"mask {name!r} decides otherwise in {wrong.sum()} of {wrong.size} places, with {reach} "
+            f"(a tie: {tie_tolerance:.1e})"
         )
 
 
