@@ -91,7 +91,8 @@ def _register_tile(workload: ConvWorkload, target: Target) -> tuple[int, int]:
         computed = expected + (tile - 1) / 2 if workload.counted else -(-workload.rows // tile) * tile
         return computed / expected / (1 - _LOSS_OF_HALF_TILE * (1 - tile / most) ** 2 * 4)
 
-    return width, min(range(most, most // 2, -1), key=cost)
+    highest = min(most, workload.rows)
+    return width, min(range(highest, highest // 2, -1), key=cost)
 
 
 def _block_widths(workload: ConvWorkload, lanes: int) -> list[int]:
@@ -106,7 +107,13 @@ def _largest_divisor(number: int, most: int) -> int:
 
 
 def schedule_row_conv(workload: ConvWorkload, decisions: Decisions) -> tirx.PrimFunc:
-    """The kernel of `workload`, scheduled by `decisions` and guarded by its count."""
+    """The kernel of `workload`, scheduled by `decisions` and guarded by its count.
+
+    Raises:
+        ValueError: The tile is higher than the slack behind the rows, or than all rows together.
+    """
+    if not 0 < decisions.tile_rows <= min(workload.rows, ROW_SLACK - 1):
+        raise ValueError(f"tile_rows is {decisions.tile_rows}, allowed is 1 to {min(workload.rows, ROW_SLACK - 1)}")
     sch = Schedule(define_row_conv(workload, decisions.width))
     _walk_tiles(sch, decisions)
     _hold_sums_in_registers(sch, decisions)
