@@ -125,9 +125,9 @@ def _print_artifact(console: Console, folder: Path, manifest: Manifest) -> None:
     built_with = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
     facts = {
         "artifact": f"{folder}: {' → '.join(tensors)}",
-        "built from": f"{manifest.onnx['name']}, SHA-256 {manifest.onnx['sha256']}",
+        "built from": f"{manifest.onnx['name']} (SHA-256 {manifest.onnx['sha256'][:16]}…)",
         "built with": built_with,
-        "built for": f"{target['kind']}, {_machine(target)}, {manifest.threads} threads",
+        "built for": f"{target['kind']}, {_machine(target)}, {manifest.threads} thread{'s' * (manifest.threads != 1)}",
         "files": files,
     }
     for name, fact in facts.items():

@@ -65,14 +65,20 @@ def _read(path: Path) -> ir.Model:
         raise UnsupportedModelError(f"{path}: {_describe(path)}") from None
     except (OSError, onnx.checker.ValidationError) as error:
         raise UnsupportedModelError(
-            f"{path}: its external data cannot be read ({error}); keep the .data file beside the model"
+            f"{path}: its external data cannot be read ({_in_one_line(error)}); keep the .data file beside the model"
         ) from None
     if not proto.graph.node or not proto.opset_import:
         raise UnsupportedModelError(f"{path}: {_describe(path)}")
     try:
         return ir.from_proto(proto)
     except Exception as error:  # any malformed field: the deserialiser has no exception type of its own
-        raise UnsupportedModelError(f"{path}: the ONNX graph is malformed ({error}); export it again") from None
+        raise UnsupportedModelError(
+            f"{path}: the ONNX graph is malformed ({_in_one_line(error)}); export it again"
+        ) from None
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _check_is_file(path: Path) -> None:

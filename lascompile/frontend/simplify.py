@@ -35,7 +35,7 @@ def simplify(model: ir.Model) -> ir.Model:
         UnsupportedModelError: A value's shape is still unknown afterwards (data-dependent shapes), or a value
             is of an element type that is not compiled.
     """
-    names = {output: (node.op_type, node.name) for node in model.graph for output in _names_of_outputs(node)}
+    names = _names_by_output(model.graph)
     with _only_errors("onnxscript"):
         ir_passes.InlinePass()(model)
         ir_passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
@@ -69,15 +69,21 @@ def _folds(node: ir.Node) -> bool | None:
     return True if node.op_type == "ConstantOfShape" else None
 
 
-def _names_of_outputs(node: ir.Node) -> list[str]:
-    return [str(value.name) for value in node.outputs if value.name]
+def _names_by_output(graph: ir.Graph) -> dict[str, tuple[str, str]]:
+    """For the name of every computed value, the operator and the name of the node that computes it."""
+    names: dict[str, tuple[str, str]] = {}
+    for node in graph:
+        source = str(node.inputs[0].name) if node.op_type == "Identity" and node.inputs[0] is not None else ""
+        for output in node.outputs:
+            names[str(output.name)] = names.get(source, (node.op_type, node.name or ""))
+    return names
 
 
-def _name_nodes(graph: ir.Graph, names: dict[str, tuple[str, str | None]]) -> None:
+def _name_nodes(graph: ir.Graph, names: dict[str, tuple[str, str]]) -> None:
     """Give every node the name it had, or one of its own, since reports and errors refer to nodes by name."""
     taken: set[str] = set()
     for position, node in enumerate(graph):
-        operator, name = names.get(str(node.outputs[0].name), ("", None))
+        operator, name = names.get(str(node.outputs[0].name), ("", ""))
         if name and operator == node.op_type:
             node.name = name
         if not node.name or node.name in taken:

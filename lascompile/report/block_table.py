@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich import box
@@ -22,22 +23,43 @@ _PARTS = {
 }
 
 
+@dataclass(frozen=True)
+class Unit:
+    """What operations are counted in."""
+
+    name: str
+    flops: float
+
+    def show(self, count: float) -> str:
+        """Three digits, without a power of ten."""
+        number = count / self.flops
+        if 0 < number < 0.0005:
+            return "<0.001"
+        return f"{number:.3f}" if number < 1 else f"{number:.3g}" if number < 100 else f"{number:,.0f}"
+
+
+def unit_for(flops: float) -> Unit:
+    """GFLOPs for networks of the usual size, MFLOPs for small ones."""
+    return Unit("GFLOPs", 1e9) if flops >= 1e9 else Unit("MFLOPs", 1e6)
+
+
 def block_table(blocks: Sequence[Block], with_convolutions: bool = False) -> Table:
     """A row for each block; with `with_convolutions` one for each of its convolutions below it."""
     rate = blocks[0]["activation_rate"] if blocks else 0
+    unit = unit_for(sum(block["flops"] for block in blocks))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="bold")
     for title in ("block", "kind"):
         table.add_column(title, overflow="fold")
     table.add_column("S", justify="right")
     table.add_column("output")
     table.add_column("computed at", overflow="fold")
-    table.add_column("GFLOPs", justify="right")
+    table.add_column(unit.name, justify="right")
     table.add_column(f"at r={rate:g}", justify="right")
     for block in blocks:
-        table.add_row(*_block_row(block), style=None if block["dynamic"] else "yellow")
+        table.add_row(*_block_row(block, unit), style=None if block["dynamic"] else "yellow")
         if with_convolutions:
             for convolution in block["convolutions"]:
-                table.add_row(*_convolution_row(block, convolution), style="dim")
+                table.add_row(*_convolution_row(block, convolution, unit), style="dim")
     return table
 
 
@@ -58,13 +80,14 @@ def summary(blocks: Sequence[Block], flops: Mapping[str, Any]) -> list[str]:
     dynamic = sum(bool(block["dynamic"]) for block in blocks)
     whole = "One block skips" if len(blocks) == 1 else f"All {len(blocks)} blocks skip"
     skipping = whole if dynamic == len(blocks) else f"{dynamic} of {len(blocks)} blocks skip"
-    counted = f"{_giga(flops['dense'])} GFLOPs an image"
+    unit = unit_for(sum(block["flops"] for block in blocks) or flops["dense"])
+    counted = f"{unit.show(flops['dense'])} {unit.name} an image"
     if not blocks:
         return [f"No residual block and no mask was found. {counted}, all of it dense."]
     share = flops["at_rate"] / flops["dense"]
     lines = [
         f"{skipping} work where the mask is off.",
-        f"{counted}; {_giga(flops['at_rate'])} ({share:.0%}) at an activation rate of "
+        f"{counted}; {unit.show(flops['at_rate'])} ({share:.0%}) at an activation rate of "
         f"{flops['activation_rate']:g}, if patches are active independently of each other.",
     ]
     demands = {convolution["demand"] for block in blocks for convolution in block["convolutions"]}
@@ -73,13 +96,13 @@ def summary(blocks: Sequence[Block], flops: Mapping[str, Any]) -> list[str]:
     parts = flops.get("parts", {})
     always = {title: parts[part]["dense"] for part, title in _PARTS.items() if part in parts}
     if always:
-        listed = ", ".join(f"{title} {_giga(count)}" for title, count in always.items())
+        listed = ", ".join(f"{title} {unit.show(count)}" for title, count in always.items())
         total = sum(always.values())
-        lines.append(f"Outside the branches: {_giga(total)} GFLOPs ({total / flops['dense']:.0%}): {listed}.")
+        lines.append(f"Outside the branches: {unit.show(total)} {unit.name} ({total / flops['dense']:.0%}): {listed}.")
     return lines
 
 
-def _block_row(block: Block) -> list[str]:
+def _block_row(block: Block, unit: Unit) -> list[str]:
     branch = [convolution for convolution in block["convolutions"] if convolution["part"] == "branch"]
     return [
         block["name"],
@@ -87,12 +110,12 @@ def _block_row(block: Block) -> list[str]:
         _granularity(block),
         _by(block["shape"]),
         _demands([convolution["demand"] for convolution in branch]),
-        _giga(block["flops"]),
-        _giga(block["flops_at"]),
+        unit.show(block["flops"]),
+        unit.show(block["flops_at"]),
     ]
 
 
-def _convolution_row(block: Block, convolution: Mapping[str, Any]) -> list[str]:
+def _convolution_row(block: Block, convolution: Mapping[str, Any], unit: Unit) -> list[str]:
     module = convolution["module"].removeprefix(f"{block['name']}.")
     return [
         f"  {module}",
@@ -100,8 +123,8 @@ def _convolution_row(block: Block, convolution: Mapping[str, Any]) -> list[str]:
         "",
         f"{_by(convolution['kernel'])} {convolution['in_channels']}→{convolution['out_channels']}",
         _demands([convolution["demand"]]),
-        _giga(convolution["flops"]),
-        _giga(convolution["flops_at"]),
+        unit.show(convolution["flops"]),
+        unit.show(convolution["flops_at"]),
     ]
 
 
@@ -120,11 +143,3 @@ def _demands(demands: Sequence[str]) -> str:
 
 def _by(sizes: Sequence[int]) -> str:
     return "×".join(map(str, sizes))
-
-
-def _giga(count: float) -> str:
-    """FLOPs in 10^9, to three digits."""
-    giga = count / 1e9
-    if 0 < giga < 0.0005:
-        return "<0.001"
-    return f"{giga:.3f}" if giga < 1 else f"{giga:.3g}"
