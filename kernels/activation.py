@@ -56,8 +56,8 @@ BINARY: dict[str, Callable[[Expr, Expr], Expr]] = {
     "Mul": lambda a, b: a * b,
     "Div": lambda a, b: a / b,
     # NaN in either operand comes out: the first select yields a unless it is larger or smaller than b.
-    "Max": lambda a, b: tirx.Select(b != b, b, tirx.Select(a < b, b, a)),
-    "Min": lambda a, b: tirx.Select(b != b, b, tirx.Select(a > b, b, a)),
+    "Max": lambda a, b: tirx.Select(tirx.isnan(b), b, tirx.Select(a < b, b, a)),
+    "Min": lambda a, b: tirx.Select(tirx.isnan(b), b, tirx.Select(a > b, b, a)),
 }
 
 

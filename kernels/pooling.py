@@ -38,8 +38,9 @@ def define_pool(workload: PoolWorkload) -> tirx.PrimFunc:
                 row, inside = _source(window, vm, vi, vj)
                 value = tirx.if_then_else(inside, b["input"][row, vc], start)
                 old = acc[vm, vc]
-                # `value > old` fails for NaN on either side; the second select lets a new NaN in.
-                largest = tirx.Select(value != value, value, tirx.Select(value > old, value, old))
+                # `value > old` fails for NaN on either side: an old one stays, and the second select lets a new one in.
+                # TVM takes `value != value` for false, so it has to be asked by name.
+                largest = tirx.Select(tirx.isnan(value), value, tirx.Select(value > old, value, old))
                 T.buffer_store(acc, largest if is_max else old + value, [vm, vc])
         with T.grid(rows, stride) as (m, c):
             with T.sblock("store"):
