@@ -1,0 +1,241 @@
+"""`lascompile inspect`: what a reader, a pipe and a program see of a model and of an artifact."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+
+from lascompile.cli.main import main
+from lascompile.manifest import MANIFEST_NAME, Manifest, TensorSpec, sha256
+from lascompile.report.inspection import inspect_model
+from tests.analysis.networks import Builder, Form, masked_network
+
+
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the terminal of whoever runs the tests is like must not matter."""
+    for name in ("COLUMNS", "FORCE_COLOR", "CLICOLOR_FORCE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """Two masked blocks."""
+    path = tmp_path / "masked.onnx"
+    onnx.save(masked_network(Form(blocks=2)), path)
+    return path
+
+
+@pytest.fixture
+def static(tmp_path: Path) -> Path:
+    """A block without a mask."""
+    build = Builder()
+    x = build.add("Relu", build.conv("x", 3, 8, 3, "stem"))
+    branch = build.conv(build.add("Relu", build.conv(x, 8, 8, 3, "layer1.0.conv1")), 8, 8, 3, "layer1.0.conv2")
+    path = tmp_path / "static.onnx"
+    onnx.save(build.model([1, 3, 12, 12], build.add("Add", x, branch)), path)
+    return path
+
+
+@pytest.fixture
+def artifact(model: Path, tmp_path: Path) -> Path:
+    """A folder that `build` could have written; its library is never opened."""
+    inspection = inspect_model(model)
+    folder = tmp_path / "m.lasc"
+    folder.mkdir()
+    (folder / "model.so").write_bytes(b"no library at all")
+    manifest = Manifest(
+        versions={"lascompile": "0.1.0", "tvm": "0.27.0"},
+        onnx={"name": model.name, "sha256": "0123456789abcdef" * 4},
+        target={"kind": "llvm", "mcpu": "znver3", "mtriple": "x86_64-linux-gnu", "features": [], "vector_bits": 256},
+        threads=2,
+        inputs=[TensorSpec("x", (1, 3, 12, 12), "float32")],
+        outputs=[TensorSpec("y", (1, 5, 12, 12), "float32")],
+        masks=[],
+        blocks=inspection.blocks,
+        flops=inspection.flops,
+        dense_operators=[],
+        input_views=[],
+        output_views=[],
+        constants=[],
+        workspace=[],
+        workspace_bytes=0,
+        steps=[],
+        files={"model.so": sha256(folder / "model.so")},
+    )
+    (folder / MANIFEST_NAME).write_text(manifest.to_json())
+    return folder
+
+
+class Printed:
+    """What a command left: exit code, standard output, standard error."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], *arguments: object) -> None:
+        self.code = main(["inspect", *map(str, arguments)])
+        self.out, self.err = capsys.readouterr()
+
+    @property
+    def rows(self) -> list[str]:
+        """The lines of the first table."""
+        return [line for line in self.out.splitlines() if line.startswith("layer")]
+
+
+def test_a_row_for_each_block(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = Printed(capsys, model)
+    assert printed.code == 0
+    assert [row.split()[:4] for row in printed.rows] == [
+        ["layer1.0", "bottleneck", "4", "8×12×12"],
+        ["layer1.1", "bottleneck", "4", "8×12×12"],
+    ]
+    assert all("mask+1, mask, mask" in row for row in printed.rows)
+    assert printed.out.startswith(f"{model}: x [1, 3, 12, 12] → y [1, 5, 12, 12]\n")
+    assert "All 2 blocks skip work where the mask is off." in printed.out
+    assert "mask+1: where the mask is on, and 1 pixel around that" in printed.out
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_nothing_is_lost_or_broken_in_a_narrow_window(
+    model: Path, static: Path, columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for path in (model, static):
+        printed = Printed(capsys, path, "--convolutions")
+        assert max(map(len, printed.out.splitlines()[1:])) <= columns
+        assert "…" not in printed.out
+
+
+def test_a_pipe_gets_whole_lines_without_colours(static: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = Printed(capsys, static)
+    assert "\x1b" not in printed.out
+    assert "layer1.0: no mask multiplies this branch\n" in printed.out
+    assert (
+        "  what to do: train the network with a masker in this block (a LASNet), and export it in eval mode\n"
+        in printed.out
+    )
+    assert "0 of 1 blocks skip work" in printed.out
+
+
+def test_each_convolution(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [row.split() for row in Printed(capsys, model, "--convolutions").out.splitlines() if row.startswith("  ")]
+    assert rows[0][:5] == ["conv1", "branch", "1×1", "8→4", "mask+1"]
+    assert rows[3][:5] == ["masker.conv2", "masker", "1×1", "8→2", "everywhere"]
+
+
+def test_json(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = json.loads(Printed(capsys, model, "--json").out)
+    assert report["schema"] == 1
+    assert report["inputs"] == [{"name": "x", "shape": [1, 3, 12, 12]}]
+    assert [block["name"] for block in report["blocks"]] == ["layer1.0", "layer1.1"]
+    block = report["blocks"][0]
+    assert {"name", "kind", "granularity", "dynamic", "reason", "advice", "shape", "mask", "convolutions"} <= set(block)
+    assert (block["granularity"], block["dynamic"], block["fill"]) == (4, True, "the residual")
+    assert block["convolutions"][1]["kernel"] == [3, 3]
+    assert report["flops"]["dense"] > report["flops"]["at_rate"]
+    assert report["flops"]["activation_rate"] == 0.5
+
+
+@pytest.mark.parametrize(("rate", "share"), [("0", 0), ("1", 1)])
+def test_activation_rate(model: Path, rate: str, share: float, capsys: pytest.CaptureFixture[str]) -> None:
+    flops = json.loads(Printed(capsys, model, "--json", "--activation-rate", rate).out)["flops"]
+    assert flops["activation_rate"] == float(rate)
+    assert flops["parts"]["branch"]["at_rate"] == share * flops["parts"]["branch"]["dense"]
+
+
+def test_activation_rates_out_of_range(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = Printed(capsys, model, "--activation-rate", "1.5")
+    assert (printed.code, printed.err) == (
+        2,
+        "lascompile: error: --activation-rate 1.5: a share of the patches is needed, between 0 and 1\n",
+    )
+
+
+def test_require_dynamic(model: Path, static: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Printed(capsys, model, "--require-dynamic").code == 0
+    printed = Printed(capsys, static, "--require-dynamic")
+    assert printed.code == 3
+    assert "no mask multiplies this branch" in printed.out
+    assert printed.err == (
+        "lascompile: error: --require-dynamic: 1 of 1 blocks stay dense: layer1.0; lascompile inspect says why\n"
+    )
+
+
+def test_a_model_without_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    build = Builder()
+    path = tmp_path / "plain.onnx"
+    onnx.save(build.model([1, 3, 8, 8], build.add("Relu", build.conv("x", 3, 4, 3, "conv"))), path)
+    printed = Printed(capsys, path, "--require-dynamic")
+    assert printed.code == 3
+    assert "No residual block and no mask was found." in printed.out
+    assert "--require-dynamic: the model has no masked block" in printed.err
+
+
+def test_shapes_that_the_file_leaves_open(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    build = Builder()
+    path = tmp_path / "dynamic.onnx"
+    onnx.save(build.model(["N", 3, "H", "W"], build.add("Relu", build.conv("x", 3, 4, 3, "conv"))), path)
+    assert Printed(capsys, path).code == 2
+    printed = Printed(capsys, path, "--shape", "x=2,3,16,24")
+    assert printed.code == 0
+    assert "x [2, 3, 16, 24] → y [2, 4, 16, 24]" in printed.out
+
+
+def test_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = Printed(capsys, tmp_path / "m.onnx")
+    assert (printed.code, printed.out) == (2, "")
+    assert printed.err.endswith("m.onnx: no such file; give the ONNX file that PyTorch exported\n")
+
+
+def test_an_artifact_tells_what_was_built(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = Printed(capsys, artifact)
+    assert printed.code == 0
+    assert printed.out.splitlines()[:5] == [
+        f"artifact:   {artifact}: x [1, 3, 12, 12] → y [1, 5, 12, 12]",
+        "built from: masked.onnx (SHA-256 0123456789abcdef…)",
+        "built with: lascompile 0.1.0, tvm 0.27.0",
+        "built for:  llvm, znver3 (x86_64-linux-gnu, vectors of 256 bits), 2 threads",
+        "files:      model.so (0.0 MB)",
+    ]
+    assert len(printed.rows) == 2
+    assert "All 2 blocks skip work" in printed.out
+
+
+def test_an_artifact_as_json_is_its_manifest(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = Printed(capsys, artifact, "--json")
+    assert json.loads(printed.out) == json.loads((artifact / MANIFEST_NAME).read_text())
+
+
+def test_options_that_an_artifact_has_no_use_for(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = Printed(capsys, artifact, "--activation-rate", "0.3")
+    assert printed.code == 2
+    assert "--activation-rate is for ONNX files" in printed.err
+
+
+def test_a_damaged_artifact(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (artifact / "model.so").write_bytes(b"something else")
+    printed = Printed(capsys, artifact)
+    assert printed.code == 6
+    assert "model.so is damaged" in printed.err
+
+
+def test_a_folder_that_is_no_artifact(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = Printed(capsys, tmp_path)
+    assert printed.code == 6
+    assert "is not an artifact" in printed.err
+
+
+def test_neither_tvm_nor_torch_is_imported(model: Path, artifact: Path) -> None:
+    program = """
+import sys
+from lascompile.cli.main import main
+codes = [main(["inspect", path]) for path in sys.argv[1:]]
+loaded = {"tvm", "tvm_ffi", "torch"} & sys.modules.keys()
+assert codes == [0, 0] and not loaded, (codes, loaded)
+"""
+    command = [sys.executable, "-c", program, str(model), str(artifact)]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
