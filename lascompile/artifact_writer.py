@@ -23,7 +23,6 @@ from lascompile.lower.parts import StepParts, find_parts
 from lascompile.lower.program import Buffer, Program, Step
 from lascompile.manifest import (
     CONSTANTS_NAME,
-    LIBRARY_NAME,
     MANIFEST_NAME,
     Manifest,
     MaskSpec,
@@ -35,6 +34,8 @@ from lascompile.manifest import (
 )
 from lascompile.toolchain import link_function
 from lascompile.workload import ConvWorkload, MapWorkload
+
+_UNNAMED_LIBRARY = "model.so"
 
 
 def check_destination(folder: Path) -> Path:
@@ -67,11 +68,12 @@ def write_artifact(
             say(f"scheduling kernel {done} of {total}", 0.2 + 0.4 * done / total)
 
         link = link_function(scheduler.target.mtriple)
-        signature = build_library(program, scheduler.target, aside / LIBRARY_NAME, link, on_kernel)
+        signature = build_library(program, scheduler.target, aside / _UNNAMED_LIBRARY, link, on_kernel)
+        library = _name_library(aside)
         say("writing weights", 0.95)
         constants = _write_constants(aside / CONSTANTS_NAME, signature.constants)
-        manifest = _manifest(source, program, scheduler, gates, blocks, signature, plan, constants)
-        files = {name: sha256(aside / name) for name in (LIBRARY_NAME, CONSTANTS_NAME)}
+        manifest = _manifest(source, program, scheduler, gates, blocks, signature, plan, constants, library)
+        files = {name: sha256(aside / name) for name in (library, CONSTANTS_NAME)}
         (aside / MANIFEST_NAME).write_text(replace(manifest, files=files).to_json())
     say("done", 1.0)
     return folder
@@ -96,6 +98,13 @@ def _replacing(folder: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def _name_library(folder: Path) -> str:
+    """Name the library by its content; see `Manifest`."""
+    name = f"model-{sha256(folder / _UNNAMED_LIBRARY)[:12]}.so"
+    (folder / _UNNAMED_LIBRARY).rename(folder / name)
+    return name
+
+
 def _write_constants(path: Path, constants: Sequence[Buffer]) -> list[StoredTensor]:
     stored = []
     with path.open("wb") as file:
@@ -116,6 +125,7 @@ def _manifest(
     signature: Signature,
     plan: MemoryPlan,
     constants: Sequence[StoredTensor],
+    library: str,
 ) -> Manifest:
     parts = find_parts(program, blocks)
     return Manifest(
@@ -135,6 +145,7 @@ def _manifest(
         workspace=[StoredTensor(plan.offsets[b.root], b.shape, b.dtype) for b in signature.workspace],
         workspace_bytes=plan.nbytes,
         steps=[_step(step, program, parts, signature) for step in program.steps],
+        library=library,
     )
 
 

@@ -13,7 +13,6 @@ from lascompile.errors import ArtifactError
 
 SCHEMA = 1
 MANIFEST_NAME = "manifest.json"
-LIBRARY_NAME = "model.so"
 CONSTANTS_NAME = "constants.bin"
 
 
@@ -91,7 +90,11 @@ class StepSpec:
 
 @dataclass(frozen=True)
 class Manifest:
-    """See the fields; written as JSON beside the library."""
+    """See the fields; written as JSON beside the library.
+
+    `library` is the library's file name, which holds a part of its checksum: the system's loader takes two libraries of
+    one path for the same, so that a process that built and loaded a model twice would run the first one.
+    """
 
     versions: Mapping[str, str]
     onnx: Mapping[str, str]
@@ -109,6 +112,7 @@ class Manifest:
     workspace: Sequence[StoredTensor]
     workspace_bytes: int
     steps: Sequence[StepSpec]
+    library: str
     files: Mapping[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
 

@@ -6,9 +6,12 @@ handed over together, so that TVM fuses them.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -66,11 +69,24 @@ def _compile_graph(nodes: Sequence[ir.Node], sources: Sequence[ir.Value], used: 
             relax.transform.FuseTIR(),
             relax.transform.DeadCodeElimination(["main"]),
         ]
-        with tvm.target.Target("llvm"):
+        with tvm.target.Target("llvm"), _without_notices():
             return tvm.ir.transform.Sequential(passes)(module)
     except Exception as error:  # TVM raises whatever its converters meet
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise UnsupportedModelError(f"TVM cannot translate {names}: {reason}") from error
+
+
+@contextlib.contextmanager
+def _without_notices() -> Iterator[None]:
+    """Keep what TVM writes to the process's stderr from the user: notes on indices that are constants here."""
+    kept = os.dup(2)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _as_model(nodes: Sequence[ir.Node], sources: Sequence[ir.Value], used: Sequence[ir.Value]) -> onnx.ModelProto:

@@ -12,7 +12,7 @@ import numpy as np
 from lascompile import __version__
 from lascompile.cpu import cpu_supports, physical_cores, processor
 from lascompile.errors import ArtifactError, DeviceError, UsageError
-from lascompile.manifest import CONSTANTS_NAME, LIBRARY_NAME, Manifest, MaskSpec, check_files
+from lascompile.manifest import CONSTANTS_NAME, Manifest, MaskSpec, check_files
 from lascompile.runtime.library import load_executable, use_threads
 from lascompile.runtime.memory import aligned, aligned_empty, allocate_block, as_tensor, views
 from lascompile.runtime.profile import Profile, Profiler
@@ -44,7 +44,7 @@ class Artifact:
         check_files(path, self.manifest)
         self.threads = _checked_threads(threads)
         use_threads(self.threads)
-        self._executable = load_executable(path / LIBRARY_NAME)
+        self._executable = load_executable(path / self.manifest.library)
         self._main, self._forced = self._executable["main"], self._executable["forced"]
         self._constants = [as_tensor(array) for array in views(_read_block(path), self.manifest.constants)]
         self._workspace_arrays = views(allocate_block(self.manifest.workspace_bytes), self.manifest.workspace)

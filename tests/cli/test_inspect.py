@@ -66,6 +66,7 @@ def artifact(model: Path, tmp_path: Path) -> Path:
         workspace=[],
         workspace_bytes=0,
         steps=[],
+        library="model.so",
         files={"model.so": sha256(folder / "model.so")},
     )
     (folder / MANIFEST_NAME).write_text(manifest.to_json())

@@ -42,6 +42,7 @@ def manifest(
         workspace=(),
         workspace_bytes=0,
         steps=(),
+        library="model.so",
     )
 
 

@@ -48,6 +48,7 @@ class FakeArtifact:
             workspace=[],
             workspace_bytes=0,
             steps=[],
+        library="model.so",
         )
 
     def run(self, *inputs: np.ndarray) -> Arrays:
