@@ -14,6 +14,9 @@ from lascompile.workload import LayoutWorkload, MapWorkload, PoolWorkload
 _MOST_CHANNELS = 64
 """Channels of one vectorised statement, at most."""
 
+_FEW_CHANNELS = 8
+"""Channels that are unrolled rather than looped over, at most."""
+
 
 def schedule_row_map(workload: MapWorkload, threads: int) -> tirx.PrimFunc:
     """Rows are dealt out to `threads` in turn; channels are vectorised."""
@@ -39,15 +42,19 @@ def schedule_pool(workload: PoolWorkload, threads: int) -> tirx.PrimFunc:
 
 
 def schedule_layout(workload: LayoutWorkload, threads: int) -> tirx.PrimFunc:
-    """Parallel over rows, or over the channels of each image on the way out."""
+    """Parallel over lines of the image on the way in, over channels on the way out.
+
+    The few channels of an image are unrolled, so that reading line by line from each plane stays sequential.
+    """
     sch = Schedule(define_layout(workload))
-    if workload.to_rows:
-        _sweep(sch, threads)
-        rows = workload.shape[0] * workload.shape[2] * workload.shape[3]
-        return guard_rows(sch.mod["main"], rows, counted=False, zero_row=True)
-    image, channel, *_ = sch.get_loops(sch.get_sblock("store"))
-    sch.parallel(sch.fuse(image, channel))
-    return sch.mod["main"]
+    image, second, _, last = sch.get_loops(sch.get_sblock("store"))
+    sch.parallel(sch.fuse(image, second))
+    if not workload.to_rows:
+        return sch.mod["main"]
+    if int(sch.get(last).extent) <= _FEW_CHANNELS:
+        sch.unroll(last)
+    rows = workload.shape[0] * workload.shape[2] * workload.shape[3]
+    return guard_rows(sch.mod["main"], rows, counted=False, zero_row=True)
 
 
 def _sweep(sch: Schedule, threads: int):  # noqa: ANN202 - TVM's loop handles are untyped
