@@ -36,17 +36,18 @@ def simplify(model: ir.Model) -> ir.Model:
             is of an element type that is not compiled.
     """
     names = _names_by_output(model.graph)
+    inputs = [str(value.name) for value in model.graph.inputs]
     with _only_errors("onnxscript"):
         ir_passes.InlinePass()(model)
         ir_passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-        optimizer.fold_constants_ir(model, input_size_limit=_ANY_SIZE, output_size_limit=_ANY_SIZE, should_fold=_folds)
-        ir_passes.ShapeInferencePass()(model)
+        _fold_constants(model)
         split_batch_norms(model.graph)
         fold_into_convs(model.graph)
         optimizer.optimize_ir(model, input_size_limit=_ANY_SIZE, output_size_limit=_ANY_SIZE, should_fold=_folds)
     ir_passes.ShapeInferencePass()(model)
     ir_passes.RemoveUnusedNodesPass()(model)
     _name_nodes(model.graph, names)
+    _name_inputs(model.graph, inputs)
     _check_static(model.graph)
     _check_element_types(model.graph)
     return model
@@ -62,6 +63,27 @@ def _only_errors(logger_name: str) -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+def _fold_constants(model: ir.Model) -> None:
+    """Fold until all shapes are known, or no more become known.
+
+    Once is enough but where an operator's shape is inferred from the graph as a whole only, such as that of
+    `GreaterOrEqual` of opset 12: then each round gets as far as the next such operator.
+    """
+    unknown = None
+    while True:
+        optimizer.fold_constants_ir(
+            model,
+            onnx_shape_inference=True,
+            input_size_limit=_ANY_SIZE,
+            output_size_limit=_ANY_SIZE,
+            should_fold=_folds,
+        )
+        ir_passes.ShapeInferencePass()(model)
+        before, unknown = unknown, sum(not _is_static(value) for node in model.graph for value in node.outputs)
+        if unknown in (0, before):
+            return
 
 
 def _folds(node: ir.Node) -> bool | None:
@@ -89,6 +111,16 @@ def _name_nodes(graph: ir.Graph, names: dict[str, tuple[str, str]]) -> None:
         if not node.name or node.name in taken:
             node.name = f"{node.op_type}_{position}"
         taken.add(node.name)
+
+
+def _name_inputs(graph: ir.Graph, names: list[str]) -> None:
+    """Give the inputs their names back: the optimizer lends that of an input which is an output to the output."""
+    for value, name in zip(graph.inputs, names, strict=True):
+        if value.name != name:
+            for output in graph.outputs:
+                if output.name == name:
+                    output.name = f"{name}.out"
+            value.name = name
 
 
 def _check_static(graph: ir.Graph) -> None:

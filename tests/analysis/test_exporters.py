@@ -24,10 +24,12 @@ def without_remarks() -> None:
     warnings.simplefilter("ignore")
 
 
-def exported(exporter: str, path: Path, batch: int = 1, **settings: object) -> onnx.ModelProto:
+def exported(
+    exporter: str, path: Path, batch: int = 1, opset: int | None = None, **settings: object
+) -> onnx.ModelProto:
     model = create_model("lasnet_resnet_tiny", **settings)  # type: ignore[arg-type]
     balance(model)
-    export(model, path, model.config.input_size, batch, exporter)  # type: ignore[arg-type]
+    export(model, path, model.config.input_size, batch, exporter, opset)  # type: ignore[arg-type]
     return onnx.load(path)
 
 
@@ -64,6 +66,11 @@ EXPORTS: dict[str, tuple[Maker, tuple[int, ...]]] = {
     "torchscript, unfolded": (unfolded, (4, 4, 2, 1)),
     "torchscript, groups, batch 2": (
         lambda path: exported("torchscript", path, 2, input_size=64, mask_channel_group=2),
+        (4, 4, 2, 1),
+    ),
+    "torchscript, opset 11": (lambda path: exported("torchscript", path, opset=11, input_size=64), (4, 4, 2, 1)),
+    "torchscript, opset 12": (  # whose GreaterOrEqual is a function: its shape is inferred a block at a time
+        lambda path: exported("torchscript", path, opset=12, input_size=64, mask_channel_group=2),
         (4, 4, 2, 1),
     ),
     "dynamo, not square": (lambda path: exported("dynamo", path, input_size=(64, 96)), (4, 4, 2, 1)),
