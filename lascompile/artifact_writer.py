@@ -180,15 +180,15 @@ def _masks(
 def _step(step: Step, program: Program, parts: Mapping[int, StepParts], signature: Signature) -> StepSpec:
     workload = getattr(step.kernel, "workload", None)
     where = parts[id(step)]
-    counted = isinstance(workload, ConvWorkload | MapWorkload) and workload.counted
-    count = signature.workspace.index(program.counts[step.node]) if counted else None
+    rows = workload.rows if isinstance(workload, ConvWorkload | MapWorkload) and workload.counted else 0
+    count = signature.workspace.index(program.counts[step.node]) if rows else None
     return StepSpec(
         label=step.kernel.label,
         node=step.node,
         block=where.block,
         part=where.part,
         forced=where.forced,
-        rows=workload.rows if counted else 0,
+        rows=rows,
         count=count,
     )
 

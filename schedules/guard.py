@@ -64,7 +64,8 @@ def _rebuild(
         block = stmt.block
         if block.iter_vars:  # a leaf: its predicate guards the rows only
             return s_tir.SBlockRealize(stmt.iter_values, True, block)
-        return s_tir.SBlockRealize(stmt.iter_values, True, with_body(block, _rebuild(block.body, bound, parallel_index)))
+        body = _rebuild(block.body, bound, parallel_index)
+        return s_tir.SBlockRealize(stmt.iter_values, True, with_body(block, body))
     return stmt
 
 

@@ -1,8 +1,8 @@
 """Ask for the next block of weights while the row tiles of this one are computed.
 
 At batch 1 every weight comes from memory once an inference. Left to the hardware, all of a block's weights are waited
-for by the first tile of rows that meets them, and the memory bus idles while the other tiles find them in cache. So each
-tile asks for its share of the block that comes next:
+for by the first tile of rows that meets them, and the memory bus idles while the other tiles find them in cache. So
+each tile asks for its share of the block that comes next:
 
     for depth in …:  sums += …   →   for depth in …:  prefetch(weight of the next block);  sums += …
 """
@@ -46,13 +46,13 @@ def _rebuild(stmt: tirx.Stmt, weight: tirx.Var, nest: _Nest) -> tirx.Stmt:
     if isinstance(stmt, tirx.SeqStmt):
         return tirx.SeqStmt([_rebuild(part, weight, nest) for part in stmt.seq])
     if isinstance(stmt, s_tir.SBlockRealize) and not stmt.block.iter_vars:
-        body = _rebuild(stmt.block.body, weight, nest)
-        return s_tir.SBlockRealize(stmt.iter_values, stmt.predicate, with_body(stmt.block, body))
+        inner = with_body(stmt.block, _rebuild(stmt.block.body, weight, nest))
+        return s_tir.SBlockRealize(stmt.iter_values, stmt.predicate, inner)
     if not isinstance(stmt, tirx.For):
         return stmt
     notes = {key: value for key, value in stmt.annotations.items() if key not in (PREFETCH, CHANNEL_BLOCKS)}
     if PREFETCH in stmt.annotations:
-        body: tirx.Stmt = tirx.SeqStmt([_ask(stmt, weight, nest), stmt.body])
+        body = tirx.SeqStmt([_ask(stmt, weight, nest), stmt.body])
     else:
         body = _rebuild(stmt.body, weight, _entered(nest, stmt))
     return tirx.For(stmt.loop_var, stmt.min, stmt.extent, stmt.kind, body, stmt.thread_binding, notes)
@@ -71,6 +71,7 @@ def _entered(nest: _Nest, loop: tirx.For) -> _Nest:
 def _ask(depth: tirx.For, weight: tirx.Var, nest: _Nest) -> tirx.Stmt:
     """Prefetches of this tile's share; the first tiles together ask for the whole block, the others for nothing."""
     assert nest.parallel is not None and nest.blocks is not None and nest.tiles is not None and nest.tap is not None
+    tap = nest.tap.loop_var
     lines, steps = (int(number) for number in depth.annotations[PREFETCH])
     _, taps, channels, width = (int(dim) for dim in weight.shape)
     row_walkers = int(nest.blocks.annotations[CHANNEL_BLOCKS])
@@ -81,7 +82,7 @@ def _ask(depth: tirx.For, weight: tirx.Var, nest: _Nest) -> tirx.Stmt:
 
     def prefetch(line: int) -> tirx.Stmt:
         ahead: Expr = next_block + share + line * _LINE_FLOATS
-        address = tirx.address_of(weight[block, nest.tap.loop_var, depth.loop_var * steps, ahead])
+        address = tirx.address_of(weight[block, tap, depth.loop_var * steps, ahead])
         hints = (tirx.const(hint, "int32") for hint in (_READ, _TO_SECOND_LEVEL, _DATA))
         return tirx.Evaluate(tirx.call_llvm_intrin("void", "llvm.prefetch", address, *hints))
 

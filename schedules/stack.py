@@ -7,6 +7,8 @@ On the stack there is no memory to keep up to date: the register tile has no add
 
 from __future__ import annotations
 
+from typing import Any
+
 import tvm
 from tvm import tirx
 from tvm.s_tir.pipeline import default_s_tir_pipeline
@@ -24,7 +26,8 @@ def register_pipeline() -> str:
     return PIPELINE
 
 
-def _pipeline():  # noqa: ANN202 - the triple that TVM's registry asks for
+def _pipeline() -> tuple[tvm.ir.transform.Pass, Any, Any]:
+    """The triple that TVM's registry asks for: the passes, and what finishes host and device code."""
     lower, finalize_host, finalize_device = default_s_tir_pipeline()
     keep = tirx.transform.prim_func_pass(lambda func, _mod, _context: func.with_body(_rebuild(func.body)), opt_level=0)
     return tvm.ir.transform.Sequential([lower, keep]), finalize_host, finalize_device
@@ -34,8 +37,10 @@ def _rebuild(stmt: tirx.Stmt) -> tirx.Stmt:
     if isinstance(stmt, tirx.SeqStmt):
         return tirx.SeqStmt([_rebuild(part) for part in stmt.seq])
     if isinstance(stmt, tirx.For):
-        notes = stmt.annotations
-        return tirx.For(stmt.loop_var, stmt.min, stmt.extent, stmt.kind, _rebuild(stmt.body), stmt.thread_binding, notes)
+        body = _rebuild(stmt.body)
+        return tirx.For(
+            stmt.loop_var, stmt.min, stmt.extent, stmt.kind, body, stmt.thread_binding, stmt.annotations
+        )
     if isinstance(stmt, tirx.AttrStmt):
         return tirx.AttrStmt(stmt.node, stmt.attr_key, stmt.value, _rebuild(stmt.body))
     if isinstance(stmt, tirx.IfThenElse):

@@ -51,12 +51,9 @@ def _lives(program: Program) -> list[_Life]:
         for buffer in step.arguments:
             first.setdefault(buffer.root, position)
             last[buffer.root] = position
-    end = len(program.steps)
-    return [
-        _Life(buffer, -1 if buffer.role is Role.PINNED else first[buffer], end if buffer.role is Role.PINNED else last[buffer])
-        for buffer in first
-        if buffer.role in (Role.WORKSPACE, Role.PINNED)
-    ]
+    pinned = [_Life(buffer, -1, len(program.steps)) for buffer in first if buffer.role is Role.PINNED]
+    shared = [_Life(buffer, first[buffer], last[buffer]) for buffer in first if buffer.role is Role.WORKSPACE]
+    return pinned + shared
 
 
 def _aligned(nbytes: int) -> int:

@@ -173,7 +173,7 @@ def _read_block(path: Path) -> np.ndarray:
     file = path / CONSTANTS_NAME
     block = allocate_block(file.stat().st_size)
     with file.open("rb") as stream:
-        stream.readinto(memoryview(block))  # type: ignore[attr-defined]
+        stream.readinto(block.data)
     return block
 
 

@@ -71,7 +71,8 @@ def use_threads(count: int) -> None:
     """Run kernels on `count` threads from now on, in the whole process.
 
     By default TVM takes half of the logical CPUs and pins its threads, the caller's among them, to one each. Here every
-    thread may run on every CPU that the process may use, so that whatever else it computes is left alone. More threads than CPUs are not started.
+    thread may run on every CPU that the process may use, so that whatever else it computes is left alone. More threads
+    than CPUs are not started.
     """
     if _threads_in_use != [count]:
         cpus = [str(cpu) for cpu in sorted(os.sched_getaffinity(0))]

@@ -33,7 +33,7 @@ def aligned(array: np.ndarray) -> np.ndarray:
 
 
 def allocate_block(nbytes: int) -> np.ndarray:
-    """Anonymous memory of `nbytes`, on huge pages where the system has them, so that weights stream without TLB misses."""
+    """Anonymous memory of `nbytes`, on huge pages where the system has them: fewer of them to look up."""
     block = mmap.mmap(-1, max(nbytes, 1))
     if hasattr(mmap, "MADV_HUGEPAGE"):
         block.madvise(mmap.MADV_HUGEPAGE)

@@ -72,7 +72,7 @@ def default_decisions(workload: ConvWorkload, target: Target, threads: int) -> D
 
 
 def _lines_to_prefetch(workload: ConvWorkload, step_floats: int, tile_rows: int) -> int:
-    """So many cache lines a step that half of the tiles ask for the whole next block: the other half may be inactive."""
+    """So many cache lines a step that half of the tiles ask for all of the next block: the others may be inactive."""
     tiles = max(1, workload.rows // (2 * tile_rows))
     return max(1, -(-step_floats // (16 * tiles)))
 

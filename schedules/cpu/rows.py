@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tvm import tirx
 from tvm.s_tir import Schedule
+from tvm.s_tir.schedule import LoopRV
 
 from lascompile.kernels.layout import define_layout
 from lascompile.kernels.pooling import define_pool
@@ -57,7 +58,7 @@ def schedule_layout(workload: LayoutWorkload, threads: int) -> tirx.PrimFunc:
     return guard_rows(sch.mod["main"], rows, counted=False, zero_row=True)
 
 
-def _sweep(sch: Schedule, threads: int):  # noqa: ANN202 - TVM's loop handles are untyped
+def _sweep(sch: Schedule, threads: int) -> LoopRV:
     """Walk over single rows in parallel and over vectors of channels; returns the loop over channel blocks."""
     row, channel = sch.get_loops(sch.get_sblock("store"))
     tile, walker, row = sch.split(row, [None, threads, 1])

@@ -14,7 +14,6 @@ from lascompile.runtime.artifact import load
 from tests.masked_nets import Network, masked_network
 
 
-
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """A folder with m.onnx and its artifact m.lasc."""
