@@ -1,7 +1,7 @@
 """A program becomes a library: every kernel once, and the functions that call them in order.
 
-The library is an executable of TVM's Relax virtual machine, which serves as sequencer only: no memory is allotted and no
-shape is computed while it runs. It has two functions, `main` and `forced` (which takes the mask decisions as given),
+The library is an executable of TVM's Relax virtual machine, which serves as sequencer only: no memory is allotted and
+no shape is computed while it runs. It has two functions, `main` and `forced` (which takes the mask decisions as given),
 with the parameters inputs…, outputs…, constants, workspace; the last two are tuples of tensors.
 """
 
@@ -73,7 +73,9 @@ def build_library(
     _add_kernels(builder, program, on_kernel)
     _add_function(builder, "main", program.steps, signature)
     _add_function(builder, "forced", program.steps_after_decisions(), signature)
-    executable = tvm.compile(builder.get(), target=target.to_tvm(), relax_pipeline=_pipeline(), tir_pipeline=register_pipeline())
+    executable = tvm.compile(
+        builder.get(), target=target.to_tvm(), relax_pipeline=_pipeline(), tir_pipeline=register_pipeline()
+    )
     try:
         executable.export_library(str(path), fcompile=link)
     except (RuntimeError, OSError) as error:

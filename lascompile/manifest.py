@@ -129,7 +129,7 @@ class Manifest:
         """
         path = folder / MANIFEST_NAME
         if not path.is_file():
-            raise ArtifactError(f"{folder} is not an artifact: it has no {MANIFEST_NAME}; build one with lascompile build")
+            raise ArtifactError(f"{folder} is not an artifact: it has no {MANIFEST_NAME}; make one with lascompile build")
         try:
             stored = json.loads(path.read_text())
             schema = stored["schema"]
