@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from lascompile.bench import BASELINES, BenchConfig, bench, describe_machine
 from lascompile.cpu import physical_cores
 from lascompile.errors import LascompileError, UsageError
-from lascompile.verify.inputs import natural_inputs
+from lascompile.sample_inputs import natural_inputs
 
 if TYPE_CHECKING:
     from lascompile import Artifact

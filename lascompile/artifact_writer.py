@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lascompile import __version__
-from lascompile.analysis.blocks import Block, network_flops
+from lascompile.analysis.blocks import Block
 from lascompile.analysis.gates import Gate
 from lascompile.codegen import Signature, build_library
 from lascompile.errors import UsageError
@@ -58,6 +59,7 @@ def write_artifact(
     scheduler: Scheduler,
     gates: Sequence[Gate],
     blocks: Sequence[Block],
+    flops: Mapping[str, Any],
     say: Callable[[str, float], None],
 ) -> Path:
     """Generate code for `program` and write it, its constants and its manifest to `folder`."""
@@ -72,7 +74,7 @@ def write_artifact(
         library = _name_library(aside)
         say("writing weights", 0.95)
         constants = _write_constants(aside / CONSTANTS_NAME, signature.constants)
-        manifest = _manifest(source, program, scheduler, gates, blocks, signature, plan, constants, library)
+        manifest = _manifest(source, program, scheduler, gates, blocks, flops, signature, plan, constants, library)
         files = {name: sha256(aside / name) for name in (library, CONSTANTS_NAME)}
         (aside / MANIFEST_NAME).write_text(replace(manifest, files=files).to_json())
     say("done", 1.0)
@@ -82,20 +84,20 @@ def write_artifact(
 @contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
     """A new folder that takes the place of `folder` when all went well, and vanishes otherwise."""
-    parent = folder.resolve().parent
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=parent))
+    place = folder.resolve()  # where a link leads
+    aside = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+    old = aside.with_name(f"{aside.name}.old")
     try:
         yield aside
         aside.chmod(0o755)
-        if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=parent))
-            folder.rename(old / folder.name)
-            aside.rename(folder)
-            shutil.rmtree(old)
-        else:
-            aside.rename(folder)
+        if place.exists():
+            place.rename(old)
+        aside.rename(place)
     finally:
+        if old.exists() and not place.exists():
+            old.rename(place)
         shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _name_library(folder: Path) -> str:
@@ -122,6 +124,7 @@ def _manifest(
     scheduler: Scheduler,
     gates: Sequence[Gate],
     blocks: Sequence[Block],
+    flops: Mapping[str, Any],
     signature: Signature,
     plan: MemoryPlan,
     constants: Sequence[StoredTensor],
@@ -137,7 +140,7 @@ def _manifest(
         outputs=[_tensor(buffer) for buffer in program.outputs],
         masks=_masks(program, gates, blocks, signature),
         blocks=[block.to_dict() for block in blocks],
-        flops=network_flops(blocks),
+        flops=flops,
         dense_operators=sorted({step.node for step in program.steps if not isinstance(step.kernel, ScheduledKernel)}),
         input_views=_views(signature.inputs, program.inputs),
         output_views=_views(signature.outputs, program.outputs),
@@ -172,9 +175,19 @@ def _masks(
             granularity=mask.granularity,
             size=mask.size[1:],
             workspace=position[program.decisions[name].root],
+            index=_position_of_index(mask.index, signature.constants),
+            inverted=mask.inverted,
         )
         for name, mask in masks.items()
     ]
+
+
+def _position_of_index(index: np.ndarray, constants: Sequence[Buffer]) -> int:
+    return next(
+        position
+        for position, buffer in enumerate(constants)
+        if buffer.dtype == "int32" and buffer.data is not None and np.array_equal(buffer.data, index)
+    )
 
 
 def _step(step: Step, program: Program, parts: Mapping[int, StepParts], signature: Signature) -> StepSpec:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,8 @@ class MaskSpec:
         granularity: S, height and width of a patch in pixels.
         size: H, W of the gated map.
         workspace: Its position among the workspace tensors.
+        index: Position among the constants of [G, N*H*W], the decision's element that each group obeys at each pixel.
+        inverted: True if a pixel is active where the decision is 0.
     """
 
     name: str
@@ -63,6 +65,8 @@ class MaskSpec:
     granularity: tuple[int, int]
     size: tuple[int, int]
     workspace: int
+    index: int
+    inverted: bool
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ class Manifest:
         """
         path = folder / MANIFEST_NAME
         if not path.is_file():
-            raise ArtifactError(f"{folder} is not an artifact: it has no {MANIFEST_NAME}; make one with lascompile build")
+            raise ArtifactError(f"{folder} is not an artifact: it has no {MANIFEST_NAME}; make one by lascompile build")
         try:
             stored = json.loads(path.read_text())
             schema = stored["schema"]
@@ -141,8 +145,8 @@ class Manifest:
             )
         try:
             return _from_dict(stored)
-        except (KeyError, TypeError) as error:
-            raise ArtifactError(f"{path} is damaged (field {error}); build the artifact again") from None
+        except (ValueError, TypeError) as error:
+            raise ArtifactError(f"{path} is damaged ({error}); build the artifact again") from None
 
 
 _NESTED: dict[str, type] = {
@@ -157,15 +161,47 @@ _NESTED: dict[str, type] = {
 }
 
 
-def _from_dict(stored: dict[str, Any]) -> Manifest:
-    values = {entry.name: stored[entry.name] for entry in fields(Manifest)}
+_HOLDS: dict[str, Callable[[Any], bool]] = {
+    "str": lambda value: isinstance(value, str),
+    "int": lambda value: type(value) is int and value >= 0,
+    "int | None": lambda value: value is None or _HOLDS["int"](value),
+    "bool": lambda value: isinstance(value, bool),
+    "tuple[int, ...]": lambda value: isinstance(value, list) and all(map(_HOLDS["int"], value)),
+    "tuple[int, int]": lambda value: _HOLDS["tuple[int, ...]"](value) and len(value) == 2,
+    "Sequence[str]": lambda value: isinstance(value, list) and all(map(_HOLDS["str"], value)),
+    "Mapping[str, str]": lambda value: isinstance(value, dict) and all(map(_HOLDS["str"], value.values())),
+    "Mapping[str, Any]": lambda value: isinstance(value, dict),
+}
+"""By annotation of a field: whether a value read from JSON fits. Of any other annotation, it must be a list of objects."""
+
+
+def _from_dict(stored: Any) -> Manifest:  # noqa: ANN401 - whatever the file holds
+    values = _checked(Manifest, stored)
     for name, kind in _NESTED.items():
         values[name] = tuple(_spec(kind, item) for item in values[name])
     return Manifest(**values)
 
 
-def _spec(kind: type, item: dict[str, Any]) -> Any:  # noqa: ANN401 - one of the specs above
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in item.items()})
+def _spec(kind: type, item: Any) -> Any:  # noqa: ANN401 - one of the specs above
+    return kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in _checked(kind, item).items()})
+
+
+def _checked(kind: type, item: Any) -> dict[str, Any]:  # noqa: ANN401
+    """The fields of `item`, if they are those of the dataclass `kind`."""
+    if not isinstance(item, dict):
+        raise TypeError(f"{kind.__name__} is {type(item).__name__}, not an object")
+    expected = {entry.name: str(entry.type) for entry in fields(kind)}
+    wrong = sorted(expected.keys() ^ item.keys())
+    if wrong:
+        raise ValueError(f"field {wrong[0]!r} is {'missing' if wrong[0] in expected else 'unknown'}")
+    for name, annotation in expected.items():
+        if not _HOLDS.get(annotation, _is_list_of_objects)(item[name]):
+            raise TypeError(f"field {name!r} is no {annotation}")
+    return dict(item)
+
+
+def _is_list_of_objects(value: Any) -> bool:  # noqa: ANN401
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def sha256(path: Path) -> str:
@@ -181,8 +217,13 @@ def check_files(folder: Path, manifest: Manifest) -> None:
     """Compare the files of an artifact with the manifest's checksums.
 
     Raises:
-        ArtifactError: A file is missing or altered.
+        ArtifactError: A file is missing or altered, or the manifest has no checksum of it.
     """
+    unlisted = {manifest.library, CONSTANTS_NAME} - manifest.files.keys()
+    if unlisted:
+        raise ArtifactError(
+            f"{folder / MANIFEST_NAME} is damaged (no checksum of {sorted(unlisted)[0]}); build the artifact again"
+        )
     for name, expected in manifest.files.items():
         path = folder / name
         if not path.is_file():

@@ -21,7 +21,7 @@ from lascompile.frontend.counterpart import static_counterpart
 from lascompile.frontend.impose import impose_decisions
 from lascompile.frontend.simplify import simplify
 from lascompile.manifest import Manifest
-from lascompile.verify.inputs import natural_inputs
+from lascompile.sample_inputs import natural_inputs
 
 _BLOCK = 5
 _WARM_UP = 3

@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
     dynamic = sum(bool(block["dynamic"]) for block in manifest.blocks)
     size = sum(file.stat().st_size for file in folder.iterdir())
     if args.json:
-        print(json.dumps({"schema": 1, "artifact": str(folder), "bytes": size, "blocks": len(manifest.blocks), "dynamic": dynamic}))
+        counts = {"blocks": len(manifest.blocks), "dynamic": dynamic}
+        print(json.dumps({"schema": 1, "artifact": str(folder), "bytes": size, **counts}))
     else:
         print(f"{folder}: {dynamic} of {len(manifest.blocks)} blocks dynamic, {size / 1e6:.1f} MB")
     return 0

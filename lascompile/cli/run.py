@@ -52,7 +52,6 @@ def run(args: argparse.Namespace) -> int:
 
     from lascompile.report.block_times import time_blocks
     from lascompile.report.mask_files import write_masks
-    from lascompile.report.mask_pixels import pixels_on
     from lascompile.report.run_report import RunReport
     from lascompile.runtime.artifact import load
 
@@ -60,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     manifest = artifact.manifest
     inputs, source = _inputs(args, manifest)
     outputs, decisions = artifact.run_with_masks(*inputs)
-    pixels = {mask.name: pixels_on(mask, decisions[mask.name]) for mask in manifest.masks}
+    pixels = artifact.active_pixels(decisions)
     times = time_blocks(artifact, inputs, args.repeats) if args.profile else None
     pictures: list[Path] = []
     if args.output is not None:
@@ -100,7 +99,7 @@ def _check_places(args: argparse.Namespace) -> None:
 def _inputs(args: argparse.Namespace, manifest: Manifest) -> tuple[list[np.ndarray], str]:
     """The arrays, and where they come from."""
     if args.input is None:
-        from lascompile.verify.inputs import natural_inputs
+        from lascompile.sample_inputs import natural_inputs
 
         return natural_inputs(manifest.inputs, args.seed), f"a generated input (seed {args.seed})"
     from lascompile.cli.input_files import read_inputs

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lascompile.manifest import MaskSpec
+from lascompile.report.activation_rates import activation_rates
 from lascompile.report.contact_sheet import Tile, best_columns, lay_out
-from lascompile.report.mask_pixels import activation_rates
 from lascompile.report.overlay import draw_overlay, fit_picture
 from lascompile.report.picture import find_pictures
 from lascompile.report.time_tables import show_granularity

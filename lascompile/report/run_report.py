@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from lascompile.manifest import Manifest
+from lascompile.report.activation_rates import activation_rates
 from lascompile.report.block_times import TimeReport
-from lascompile.report.mask_pixels import activation_rates
 from lascompile.report.output_summary import summary_json, summary_lines
 
 SCHEMA = 1

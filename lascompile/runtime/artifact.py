@@ -46,7 +46,8 @@ class Artifact:
         use_threads(self.threads)
         self._executable = load_executable(path / self.manifest.library)
         self._main, self._forced = self._executable["main"], self._executable["forced"]
-        self._constants = [as_tensor(array) for array in views(_read_block(path), self.manifest.constants)]
+        self._constant_arrays = views(_read_block(path), self.manifest.constants)
+        self._constants = [as_tensor(array) for array in self._constant_arrays]
         self._workspace_arrays = views(allocate_block(self.manifest.workspace_bytes), self.manifest.workspace)
         self._workspace = [as_tensor(array) for array in self._workspace_arrays]
         self._lock = threading.Lock()
@@ -77,6 +78,15 @@ class Artifact:
             decisions = {mask.name: self._decision(mask) != 0 for mask in self.manifest.masks}
         return outputs, decisions
 
+    def active_pixels(self, decisions: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """By mask name, the pixels that each mask group switches on under `decisions`, bool [N, G, H, W]."""
+        active = {}
+        for mask in self.manifest.masks:
+            on = (decisions[mask.name].reshape(-1) != 0) != mask.inverted
+            by_group = on[self._constant_arrays[mask.index]]
+            active[mask.name] = by_group.reshape(len(by_group), -1, *mask.size).swapaxes(0, 1)
+        return active
+
     def run_forced(self, *inputs: Any, masks: Mapping[str, np.ndarray]) -> list[np.ndarray]:  # noqa: ANN401
         """Run the model under the given mask decisions, which must be complete, instead of its maskers'.
 
@@ -90,7 +100,13 @@ class Artifact:
             return self._call(self._forced, inputs)
 
     def profile(self, *inputs: Any, repeats: int = 10) -> Profile:  # noqa: ANN401
-        """Run the model `repeats` times with a clock around every kernel."""
+        """Run the model `repeats` times with a clock around every kernel.
+
+        Raises:
+            UsageError: `repeats` is not positive, or an input does not fit.
+        """
+        if repeats < 1:
+            raise UsageError(f"repeats is {repeats}, but at least 1 is needed")
         with self._lock:
             profiler = Profiler(self.manifest, self._workspace_arrays)
             self._call(self._main, inputs)  # warm-up

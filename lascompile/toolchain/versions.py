@@ -87,7 +87,7 @@ PACKAGES: tuple[Package, ...] = (
     Package("onnxscript", "onnxscript", ">=0.7", "simplifying models"),
     Package("protobuf", "google", ">=4", "reading models"),
     Package("onnxruntime", "onnxruntime", ">=1.20", "verify, bench"),
-    Package("pillow", "PIL", ">=10", "run --masks, export --calibration"),
+    Package("pillow", "PIL", ">=10.1", "run --masks, export --calibration"),
     Package("rich", "rich", ">=13", "tables and progress"),
     Package("torch", "torch", "==2.13.0", "export, bench --baselines torch", "models"),
     Package("openvino", "openvino", ">=2026.4", "bench --baselines openvino", "bench"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lascompile.manifest import TensorSpec
-from lascompile.models.images import natural_images
+from lascompile.sample_inputs import natural_inputs, noise
 
 
 @dataclass(frozen=True)
@@ -25,32 +25,10 @@ def input_cases(specs: Sequence[TensorSpec], seed: int) -> Iterator[InputCase]:
     natural = natural_inputs(specs, seed)
     yield InputCase("natural-like 1", "natural", natural)
     yield InputCase("natural-like 2", "natural", natural_inputs(specs, seed + 1))
-    yield InputCase("normal noise", "random", [_noise(spec, seed) for spec in specs])
+    yield InputCase("normal noise", "random", [noise(spec, seed) for spec in specs])
     for number in (0, 1):
         yield InputCase(f"all {number}", "constant", [np.full(spec.shape, number, spec.dtype) for spec in specs])
     yield from _nan_cases(natural, seed)
-
-
-def natural_inputs(specs: Sequence[TensorSpec], seed: int) -> list[np.ndarray]:
-    """Arrays with the statistics of photographs, where an input has the shape of images; elsewhere noise."""
-    return [_images(spec, seed) if _holds_images(spec) else _noise(spec, seed) for spec in specs]
-
-
-def _holds_images(spec: TensorSpec) -> bool:
-    return len(spec.shape) == 4 and spec.dtype == "float32"
-
-
-def _images(spec: TensorSpec, seed: int) -> np.ndarray:
-    count, channels, height, width = spec.shape
-    images = natural_images(count, (height, width), seed)
-    return np.ascontiguousarray(images[:, np.arange(channels) % 3])
-
-
-def _noise(spec: TensorSpec, seed: int) -> np.ndarray:
-    rng = np.random.default_rng([seed, *spec.name.encode()])
-    if np.issubdtype(np.dtype(spec.dtype), np.floating):
-        return rng.standard_normal(spec.shape).astype(spec.dtype)
-    return rng.integers(0, 2, spec.shape).astype(spec.dtype)
 
 
 def _nan_cases(natural: list[np.ndarray], seed: int) -> Iterator[InputCase]:

@@ -122,6 +122,17 @@ def test_the_profile_agrees_with_the_masks(here, capsys):
         assert block["latency_s"]["scatter"] > 0
 
 
+@pytest.mark.parametrize("form", ["less_not", "one_minus", "argmax"])
+def test_masks_that_are_written_otherwise_are_on_where_work_is_done(here, capsys, form):
+    onnx.save(masked_network(form=form, blocks=1), f"{form}.onnx")
+    assert main(["build", f"{form}.onnx", "--threads", "1"]) == 0
+    capsys.readouterr()
+    assert main(["run", f"{form}.lasc", "--json", "--profile", "--repeats", "1"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    ((rate,),) = (mask["activation_rates"] for mask in report["masks"])
+    assert rate == report["profile"]["blocks"][0]["activation_rate"] != 0.5
+
+
 def test_the_profile_has_a_row_a_block(here, capsys):
     assert run("--profile", "--repeats", "2") == 0
     lines = capsys.readouterr().out.splitlines()

@@ -11,7 +11,7 @@ from lascompile.runtime.profile import Profile, StepTime
 
 def mask_spec(name: str = "m0", granularity: int = 4, size: tuple[int, int] = (16, 16), block: str = "") -> MaskSpec:
     cells = (-(-size[0] // granularity), -(-size[1] // granularity))
-    return MaskSpec(name, (1, 1, *cells), "bool", block, (granularity, granularity), size, 0)
+    return MaskSpec(name, (1, 1, *cells), "bool", block, (granularity, granularity), size, 0, 0, False)
 
 
 def block(name: str, mask: str | None, convolutions: Sequence[tuple[str, float]]) -> dict[str, Any]:

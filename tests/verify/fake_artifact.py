@@ -80,4 +80,4 @@ def _tensor(value: ir.Value) -> TensorSpec:
 def _mask(decision: ImposedDecision) -> MaskSpec:
     mask = decision.masks[0]
     dtype = decision.dtype.numpy().name
-    return MaskSpec(decision.name, decision.shape, dtype, "", mask.granularity, mask.size[1:], 0)
+    return MaskSpec(decision.name, decision.shape, dtype, "", mask.granularity, mask.size[1:], 0, 0, mask.inverted)
