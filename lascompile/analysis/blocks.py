@@ -252,9 +252,13 @@ def _convolutions(nodes: Iterable[ir.Node]) -> list[ir.Node]:
 
 
 def _name(region: Region) -> str:
-    """The module around everything in the region; empty if the file does not tell."""
-    nodes = [*_convolutions((*region.shortcut, *region.branch, *region.side)), region.join]
-    return common_module(module for node in nodes if (module := module_of(node)) is not None)
+    """The module around the branch and the sum, or around the masker as well; empty if the file does not tell."""
+    own = _modules([*_convolutions((*region.shortcut, *region.branch)), region.join])
+    return common_module(own if len(own) > 1 else [*own, *_modules(_convolutions(region.side))])
+
+
+def _modules(nodes: Iterable[ir.Node]) -> list[str]:
+    return list(dict.fromkeys(module for node in nodes if (module := module_of(node)) is not None))
 
 
 def _unique(names: Iterable[str]) -> list[str]:

@@ -27,8 +27,9 @@ def why_dense(
     nearby = [gates[node] for node in behind if node in gates]
     if any(gate.is_spatial for gate in nearby):
         return _of_demand(demands.get(last.outputs[0], NOWHERE))
-    if nearby:
-        return _of_channels(nearby[-1])
+    channels = [gates[node] for node in region.branch if node in gates and not gates[node].is_spatial]
+    if channels:
+        return _of_channels(channels[-1])
     refusals = [refusal for node in behind if (refusal := find_refusal(node)) is not None]
     if refusals:
         return refusals[-1]

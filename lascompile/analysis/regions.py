@@ -65,35 +65,41 @@ class _Finder:
 
     def _residual_at(self, join: ir.Node) -> Region | None:
         sides = self._sides(join)
-        if sides is None:
+        if len(sides) < 2:
             return None
         ways = [self._upstream([side]) for side in sides]
-        fork = self._fork(*(self._values(side, way) for side, way in zip(sides, ways, strict=True)))
+        fork = self._fork([self._values(side, way) for side, way in zip(sides, ways, strict=True)])
         if fork is None:
             return None
         before = self._upstream([fork])
-        parts = [self._sorted(way - before) for way in ways]
-        # The branch is the side with the gate, else the one with more to do.
-        around, branch = sorted(parts, key=lambda nodes: (self._has_gate(nodes), _convolutions(nodes)))
-        shared = set(around)
-        branch = [node for node in branch if node not in shared]
-        if _convolutions(around) > 1 or not _convolutions(branch):
+        # The way around the branch has no gate, and the least to do.
+        around = min((way - before for way in ways), key=lambda nodes: (self._has_gate(nodes), _work(nodes)))
+        branch = self._upstream(join.outputs) - before - around
+        if self._has_gate(around) or _work(around) > 1 or not _work(branch):
             return None
-        return Region(join, fork, [*branch, join], around)
+        return Region(join, fork, self._sorted(branch), self._sorted(around))
 
-    def _sides(self, join: ir.Node) -> tuple[ir.Value, ir.Value] | None:
-        """The two maps that `join` joins; None if it joins none."""
+    def _sides(self, join: ir.Node) -> list[ir.Value]:
+        """The maps that `join` joins: both ways of a `Where`, or the terms of a sum; none if it joins nothing."""
         gate = self._gates.get(join)
         if gate is not None:
-            return None if gate.otherwise is None else (gate.otherwise, gate.gated)
-        output = join.outputs[0]
-        if operator(join) != "Add" or not is_feature_map(output):
-            return None
-        a, b = join.inputs
-        if a is None or b is None or a is b:
-            return None
-        is_map = [value.shape == output.shape and constant(value) is None for value in (a, b)]
-        return (a, b) if all(is_map) else None
+            return [] if gate.otherwise is None else [gate.otherwise, gate.gated]
+        return self._terms(join)
+
+    def _terms(self, node: ir.Node) -> list[ir.Value]:
+        """The feature maps that `node` adds up; those of a sum that nothing else reads in its place."""
+        output = node.outputs[0]
+        if operator(node) != "Add" or node in self._gates or not is_feature_map(output):
+            return []
+        terms: list[ir.Value] = []
+        for value in node.inputs:
+            if value is None or value.shape != output.shape or constant(value) is not None:
+                return []
+            producer = value.producer()
+            alone = len(value.uses()) == 1 and not value.is_graph_output()
+            inner = self._terms(producer) if producer is not None and alone else []
+            terms += inner or [value]
+        return terms if len(set(terms)) == len(terms) else []
 
     def _without_inner(self, found: list[Region], new: Region) -> list[Region]:
         """`found` and `new`, less those that are a part of another or hold another.
@@ -113,11 +119,11 @@ class _Finder:
             return None
         way = self._upstream([gate.gated])
         decision = self._values(gate.mask.decision, ancestors(gate.mask.decision))
-        fork = self._fork(self._values(gate.gated, way), decision)
+        fork = self._fork([self._values(gate.gated, way), decision])
         if fork is None:
             return None
         branch = self._sorted(way - self._upstream([fork]) - taken)
-        return Region(gate.site, fork, [*branch, gate.site], is_residual=False) if _convolutions(branch) else None
+        return Region(gate.site, fork, [*branch, gate.site], is_residual=False) if _work(branch) else None
 
     def _with_sides(self, regions: list[Region]) -> list[Region]:
         """Give every node beside the main path to the first block that it serves."""
@@ -163,9 +169,9 @@ class _Finder:
         inputs = {value for node in way for value in self._main_inputs(node)}
         return {end, *inputs, *(value for node in way for value in node.outputs)}
 
-    def _fork(self, one: set[ir.Value], other: set[ir.Value]) -> ir.Value | None:
-        """The last value that both ways have in common."""
-        return max(one & other, key=self._position_of, default=None)
+    def _fork(self, ways: list[set[ir.Value]]) -> ir.Value | None:
+        """The last value that all ways have in common."""
+        return max(set.intersection(*ways), key=self._position_of, default=None)
 
     def _position_of(self, value: ir.Value) -> int:
         node = value.producer()
@@ -190,5 +196,6 @@ def ancestors(value: ir.Value) -> set[ir.Node]:
     return found
 
 
-def _convolutions(nodes: Iterable[ir.Node]) -> int:
+def _work(nodes: Iterable[ir.Node]) -> int:
+    """How many convolutions there are."""
     return sum(operator(node) == "Conv" for node in nodes)

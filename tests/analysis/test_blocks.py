@@ -84,6 +84,13 @@ def per_channel(net: Net, x: str) -> str:
     return net.add("Mul", unmasked(net, x), net.decide(logits))
 
 
+def per_channel_in_the_middle(net: Net, x: str) -> str:
+    """As in LAUDNet: before the batch norm, so that inactive channels are constants rather than zero."""
+    logits = net.conv(net.add("GlobalAveragePool", x), CHANNELS, CHANNELS, 1, "layer1.0.masker.conv")
+    masked = net.add("Mul", net.branch_conv(x, 1), net.decide(logits))
+    return net.branch_conv(net.add("Relu", net.batch_norm(masked, CHANNELS, "layer1.0.bn1")), 2)
+
+
 def masked_in_the_middle(net: Net, x: str) -> str:
     return net.branch_conv(net.add("Mul", net.branch_conv(x, 1), net.mask(x)), 2)
 
@@ -129,6 +136,7 @@ DENSE: dict[str, tuple[Callable[[Net, str], str], str, str]] = {
     "straight-through": (straight_through, "no decision: Add estimate gives other numbers", "training only"),
     "traced away": (traced_away, "is a constant in the file", "traced away"),
     "channels": (per_channel, "decides for 12 groups of channels apart", "use a spatial mask"),
+    "channels, in the middle": (per_channel_in_the_middle, "decides for 12 groups", "use a spatial mask"),
     "unknown operator": (unknown_operator, "LpNormalization normalize has no transfer function", "normalize"),
     "decided by itself": (decided_by_itself, "reads every pixel", "before the block"),
     "broadcast": (broadcast, "broadcasts a map of shape [1, 1, 12, 12] to [1, 12, 12, 12]", "full shape"),
@@ -267,6 +275,14 @@ def test_blocks_without_names_are_numbered() -> None:
             node.input[:] = [f"w{number}" if name == tensor.name else name for name in node.input]
         tensor.name = f"w{number}"
     assert [block.name for block in blocks_of(model)] == ["block1", "block2"]
+
+
+def test_a_masker_elsewhere_does_not_change_the_name() -> None:
+    net = Net()
+    x = net.stem()
+    mask = net.upsample(net.add("Round", net.add("Sigmoid", net.conv(x, CHANNELS, 1, 1, "decider", stride=4))))
+    (block,) = blocks_of(net.finish(x, net.add("Mul", unmasked(net, x), mask)))
+    assert (block.name, block.dynamic) == ("layer1.0", True)
 
 
 def test_blocks_of_one_name_are_told_apart() -> None:
