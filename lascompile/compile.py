@@ -79,13 +79,15 @@ def build_artifact(
     progress: ProgressCallback | None = None,
 ) -> Path:
     """As `build`, but without loading the result, which may be for another machine. Returns the folder."""
-    from lascompile.analysis.blocks import find_blocks
+    from lascompile.analysis.blocks import find_blocks, network_flops
     from lascompile.artifact_writer import check_destination, write_artifact
     from lascompile.cpu import physical_cores
     from lascompile.frontend.load import load_model
     from lascompile.frontend.simplify import simplify
+    from lascompile.frontend.supported import check_supported
     from lascompile.lower.kernels import Scheduler
     from lascompile.lower.lower import analyse, lower
+    from lascompile.lower.supported import SUPPORTED
     from lascompile.target import parse_target
 
     say = progress or (lambda phase, share: None)
@@ -98,6 +100,7 @@ def build_artifact(
     model = load_model(source, shapes)
     say("simplifying", 0.02)
     graph = simplify(model).graph
+    check_supported(graph, SUPPORTED)
     say("analysing", 0.1)
     analysis = analyse(graph)
     blocks = find_blocks(graph, analysis.gates, analysis.demands, analysis.fills, NOMINAL_RATE)
@@ -106,7 +109,8 @@ def build_artifact(
     say("lowering", 0.15)
     scheduler = Scheduler(chosen, threads or physical_cores())
     program = lower(graph, analysis, scheduler)
-    return write_artifact(folder, source, program, scheduler, analysis.gates, blocks, say)
+    flops = network_flops(blocks, graph)
+    return write_artifact(folder, source, program, scheduler, analysis.gates, blocks, flops, say)
 
 
 def _check_target(target: Target) -> Target:
@@ -119,8 +123,10 @@ def _check_target(target: Target) -> Target:
 
 def _require_dynamic(blocks: Sequence[Block]) -> None:
     dense = [block for block in blocks if not block.dynamic]
-    if dense or not blocks:
-        first = f"; {dense[0].name}: {dense[0].reason}" if dense else ""
+    if not blocks:
+        raise UnsupportedModelError("--require-dynamic: the model has neither residual blocks nor masks")
+    if dense:
+        first = f"; {dense[0].name}: {dense[0].reason}"
         raise UnsupportedModelError(
             f"--require-dynamic: {len(dense)} of {len(blocks)} blocks stay dense{first} (lascompile inspect lists all)"
         )
