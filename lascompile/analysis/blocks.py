@@ -118,26 +118,26 @@ def find_blocks(
     return [describer.block(region, name) for region, name in zip(regions, names, strict=True)]
 
 
-def network_flops(blocks: Sequence[Block], graph: ir.Graph | None = None) -> dict[str, Any]:
+def network_flops(blocks: Sequence[Block], graph: ir.Graph, activation_rate: float = NOMINAL_RATE) -> dict[str, Any]:
     """The operations for one image, everywhere and at the nominal activation rate, and by part of the network.
 
     Args:
-        blocks: The blocks of the network.
-        graph: The network; if it is left out, only what is in blocks counts.
+        blocks: The blocks of the network, counted at `activation_rate`.
+        graph: The network.
+        activation_rate: The nominal one.
     """
     dense = {part: 0.0 for part in ("stem", "branch", "shortcut", "masker", "attention", "other", "head")}
     at_rate = dict(dense)
     for convolution in (convolution for block in blocks for convolution in block.convolutions):
         dense[convolution.part] += convolution.flops
         at_rate[convolution.part] += convolution.flops_at
-    if graph is not None:
-        for part, flops in _outside(graph, blocks).items():
-            dense[part] += flops
-            at_rate[part] += flops
+    for part, flops in _outside(graph, blocks).items():
+        dense[part] += flops
+        at_rate[part] += flops
     return {
         "dense": sum(dense.values()),
         "at_rate": sum(at_rate.values()),
-        "activation_rate": blocks[0].activation_rate if blocks else NOMINAL_RATE,
+        "activation_rate": activation_rate,
         "parts": {part: {"dense": dense[part], "at_rate": at_rate[part]} for part in dense if dense[part]},
     }
 

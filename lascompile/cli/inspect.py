@@ -57,6 +57,8 @@ def _inspect_model(args: argparse.Namespace) -> None:
         tensors = " → ".join(_tensors(side) for side in (inspection.inputs, inspection.outputs))
         console.print(f"{args.model}: {tensors}", highlight=False, markup=False)
         _print_blocks(console, inspection.blocks, inspection.flops, args.convolutions)
+        for name, nodes in inspection.unsupported.items():
+            console.print(f"Not supported, so that build refuses the model: {name} ({', '.join(nodes)})", markup=False)
     if args.require_dynamic:
         require_dynamic(inspection.blocks)
 

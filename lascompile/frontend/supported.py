@@ -16,19 +16,25 @@ _NAMES_SHOWN = 3
 def check_supported(graph: ir.Graph, supported: Container[str]) -> None:
     """Check that every operator of a simplified `graph` is in `supported`.
 
-    Operators that hold graphs of their own (`If`, `Loop`) and those of other domains than ONNX's are never
-    supported.
-
     Raises:
         UnsupportedModelError: Some are not; the message lists each with the names of its nodes.
+    """
+    nodes = find_unsupported(graph, supported)
+    if nodes:
+        listed = "; ".join(f"{name} ({_list(nodes[name])})" for name in sorted(nodes))
+        raise UnsupportedModelError(f"operators that are not supported: {listed}; {_advice(nodes)}")
+
+
+def find_unsupported(graph: ir.Graph, supported: Container[str]) -> dict[str, list[str]]:
+    """The names of the nodes of `graph` that cannot be compiled, by operator.
+
+    Operators that hold graphs of their own (`If`, `Loop`) and those of other domains than ONNX's never can.
     """
     nodes: dict[str, list[str]] = defaultdict(list)
     for node in graph:
         if operator(node) not in supported or node.op_type != operator(node) or _holds_graph(node):
             nodes[operator(node)].append(str(node.name))
-    if nodes:
-        listed = "; ".join(f"{name} ({_list(nodes[name])})" for name in sorted(nodes))
-        raise UnsupportedModelError(f"operators that are not supported: {listed}; {_advice(nodes)}")
+    return dict(nodes)
 
 
 def _holds_graph(node: ir.Node) -> bool:

@@ -18,6 +18,8 @@ from lascompile.analysis.rules import RULES
 from lascompile.errors import UnsupportedModelError
 from lascompile.frontend.load import load_model
 from lascompile.frontend.simplify import simplify
+from lascompile.frontend.supported import find_unsupported
+from lascompile.lower.supported import SUPPORTED
 
 SCHEMA = 1
 
@@ -31,12 +33,14 @@ class Inspection:
         outputs: Name and shape of each.
         blocks: As `Block.to_dict` writes them.
         flops: As `network_flops` writes them.
+        unsupported: Names of the nodes that `build` refuses the model for, by operator.
     """
 
     inputs: Mapping[str, Sequence[int]]
     outputs: Mapping[str, Sequence[int]]
     blocks: Sequence[Mapping[str, Any]]
     flops: Mapping[str, Any]
+    unsupported: Mapping[str, Sequence[str]]
 
     def to_dict(self) -> dict[str, Any]:
         """As `inspect --json` prints it."""
@@ -46,6 +50,7 @@ class Inspection:
             "outputs": [{"name": name, "shape": list(shape)} for name, shape in self.outputs.items()],
             "blocks": list(self.blocks),
             "flops": dict(self.flops),
+            "unsupported": dict(self.unsupported),
         }
 
 
@@ -62,9 +67,15 @@ def inspect_model(
     """
     graph = simplify(load_model(path, shapes)).graph
     gates = find_gates(graph)
-    blocks = find_blocks(graph, gates, find_demands(graph, gates, RULES), find_fills(graph, gates), activation_rate)
-    flops = network_flops(blocks, graph) | {"activation_rate": activation_rate}
-    return Inspection(_shapes(graph.inputs), _shapes(graph.outputs), [block.to_dict() for block in blocks], flops)
+    demands, fills = find_demands(graph, gates, RULES), find_fills(graph, gates)
+    blocks = find_blocks(graph, gates, demands, fills, activation_rate)
+    return Inspection(
+        inputs=_shapes(graph.inputs),
+        outputs=_shapes(graph.outputs),
+        blocks=[block.to_dict() for block in blocks],
+        flops=network_flops(blocks, graph, activation_rate),
+        unsupported=find_unsupported(graph, SUPPORTED),
+    )
 
 
 def require_dynamic(blocks: Sequence[Mapping[str, Any]]) -> None:

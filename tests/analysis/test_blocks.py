@@ -309,7 +309,7 @@ def test_blocks_of_one_name_are_told_apart() -> None:
 def test_flops_of_the_network_by_part() -> None:
     analysis = analyse(masked_network(Form(blocks=2, stride=1)))
     blocks = describe(analysis, activation_rate=0.25)
-    flops = network_flops(blocks, analysis.graph)
+    flops = network_flops(blocks, analysis.graph, activation_rate=0.25)
     assert flops["activation_rate"] == 0.25
     assert flops["parts"].keys() == {"stem", "branch", "masker", "head"}
     assert flops["parts"]["stem"] == {"dense": 2 * 144 * 8 * 27, "at_rate": 2 * 144 * 8 * 27}
@@ -318,16 +318,12 @@ def test_flops_of_the_network_by_part() -> None:
     assert flops["at_rate"] == sum(block.flops_at for block in blocks) + sum(
         flops["parts"][part]["dense"] for part in ("stem", "head")
     )
-    assert network_flops(blocks)["dense"] == sum(block.flops for block in blocks)
 
 
 def test_flops_are_for_one_image() -> None:
     one, three = (masked_network(Form(batch=batch)) for batch in (1, 3))
     assert [block.flops for block in blocks_of(one)] == [block.flops for block in blocks_of(three)]
-    assert (
-        network_flops(blocks_of(three), analyse(three).graph)["dense"]
-        == (network_flops(blocks_of(one), analyse(one).graph)["dense"])
-    )
+    assert len({network_flops(blocks_of(model), analyse(model).graph)["dense"] for model in (one, three)}) == 1
 
 
 @pytest.mark.parametrize(("rate", "share"), [(0.0, 0.0), (1.0, 1.0)])

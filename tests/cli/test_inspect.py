@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from lascompile.cli.main import main
-from lascompile.manifest import MANIFEST_NAME, Manifest, TensorSpec, sha256
+from lascompile.manifest import CONSTANTS_NAME, MANIFEST_NAME, Manifest, TensorSpec, sha256
 from lascompile.report.inspection import inspect_model
 from tests.analysis.networks import Builder, Form, masked_network
 
@@ -49,6 +49,7 @@ def artifact(model: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "m.lasc"
     folder.mkdir()
     (folder / "model.so").write_bytes(b"no library at all")
+    (folder / CONSTANTS_NAME).write_bytes(bytes(2_000_000))
     manifest = Manifest(
         versions={"lascompile": "0.1.0", "tvm": "0.27.0"},
         onnx={"name": model.name, "sha256": "0123456789abcdef" * 4},
@@ -67,7 +68,7 @@ def artifact(model: Path, tmp_path: Path) -> Path:
         workspace_bytes=0,
         steps=[],
         library="model.so",
-        files={"model.so": sha256(folder / "model.so")},
+        files={name: sha256(folder / name) for name in ("model.so", CONSTANTS_NAME)},
     )
     (folder / MANIFEST_NAME).write_text(manifest.to_json())
     return folder
@@ -175,6 +176,16 @@ def test_a_model_without_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "--require-dynamic: the model has no masked block" in printed.err
 
 
+def test_operators_that_build_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    build = Builder()
+    path = tmp_path / "odd.onnx"
+    onnx.save(build.model([1, 3, 8, 8], build.add("Det", build.conv("x", 3, 4, 3, "conv"), name="odd")), path)
+    printed = Printed(capsys, path)
+    assert printed.code == 0
+    assert "Not supported, so that build refuses the model: Det (odd)\n" in printed.out
+    assert json.loads(Printed(capsys, path, "--json").out)["unsupported"] == {"Det": ["odd"]}
+
+
 def test_shapes_that_the_file_leaves_open(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     build = Builder()
     path = tmp_path / "dynamic.onnx"
@@ -199,7 +210,7 @@ def test_an_artifact_tells_what_was_built(artifact: Path, capsys: pytest.Capture
         "built from: masked.onnx (SHA-256 0123456789abcdef…)",
         "built with: lascompile 0.1.0, tvm 0.27.0",
         "built for:  llvm, znver3 (x86_64-linux-gnu, vectors of 256 bits), 2 threads",
-        "files:      model.so (0.0 MB)",
+        "files:      model.so (0.0 MB), constants.bin (2.0 MB)",
     ]
     assert len(printed.rows) == 2
     assert "All 2 blocks skip work" in printed.out
