@@ -17,12 +17,14 @@ def finish(
     """The epilogue of `workload` applied to `value`, the result of row m and channel c."""
     epilogue = workload.epilogue
     value = activate(value, epilogue.before)
+    if epilogue.takes_residual:
+        residual = b["residual"][b["list"][m] if workload.residual_listed else m + 1, c]
     if epilogue.gate_groups:
         pixel = b["list"][m] - 1
         on = b["group_active"][b["channel_group"][c], pixel] != tirx.const(0, "uint8")
-        value = tirx.Select(on, value, tirx.const(0.0, "float32"))
+        value = tirx.Select(on, value, residual if epilogue.otherwise else tirx.const(0.0, "float32"))
     if epilogue.add:
-        value = value + b["residual"][b["list"][m] if workload.residual_listed else m + 1, c]
+        value = value + residual
     return activate(value, epilogue.after)
 
 
@@ -32,6 +34,6 @@ def reads(workload: ConvWorkload | MapWorkload, b: Mapping[str, tirx.Var], m: Ex
     if workload.epilogue.gate_groups:
         groups, rows = workload.epilogue.gate_groups, workload.rows + 1
         regions += [b["channel_group"][c], b["group_active"][0:groups, 0:rows]]
-    if workload.epilogue.add:
+    if workload.epilogue.takes_residual:
         regions.append(b["residual"][0 : workload.rows + ROW_SLACK, c])
     return regions

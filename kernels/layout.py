@@ -1,4 +1,4 @@
-"""The way into row matrices and out of them."""
+"""The way into row matrices and out of them, and from one buffer to another."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
 from lascompile.kernels.definition import define
-from lascompile.workload import ROW_SLACK, LayoutWorkload, channel_stride
+from lascompile.workload import ROW_SLACK, CopyWorkload, LayoutWorkload, channel_stride
 
 
 def define_layout(workload: LayoutWorkload) -> tirx.PrimFunc:
@@ -23,15 +23,14 @@ def define_layout(workload: LayoutWorkload) -> tirx.PrimFunc:
     names = ("map", "output") if workload.to_rows else ("rows", "map")
 
     def pack(b: Mapping[str, tirx.Var]) -> None:
-        with T.grid(rows, stride) as (m, c):
+        with T.grid(batch, height, width, stride) as (n, y, x, c):
             with T.sblock("store"):
-                vm, vc = T.axis.spatial(rows, m), T.axis.spatial(stride, c)
-                place = tirx.floormod(vm, pixels)
-                value = b["map"][
-                    tirx.floordiv(vm, pixels), vc, tirx.floordiv(place, width), tirx.floormod(place, width)
-                ]
+                vn, vy = T.axis.spatial(batch, n), T.axis.spatial(height, y)
+                vx, vc = T.axis.spatial(width, x), T.axis.spatial(stride, c)
+                value = b["map"][vn, vc, vy, vx]
                 padded = tirx.if_then_else(vc < channels, value, tirx.const(0.0, "float32"))
-                T.buffer_store(b["output"], padded if stride != channels else value, [vm + 1, vc])
+                row = (vn * height + vy) * width + vx + 1
+                T.buffer_store(b["output"], padded if stride != channels else value, [row, vc])
 
     def unpack(b: Mapping[str, tirx.Var]) -> None:
         with T.grid(batch, channels, height, width) as (n, c, y, x):
@@ -41,3 +40,15 @@ def define_layout(workload: LayoutWorkload) -> tirx.PrimFunc:
                 T.buffer_store(b["map"], b["rows"][(vn * height + vy) * width + vx + 1, vc], [vn, vc, vy, vx])
 
     return define(names, buffers, pack if workload.to_rows else unpack)
+
+
+def define_copy(workload: CopyWorkload) -> tirx.PrimFunc:
+    """`source` [elements] → `target` [elements]."""
+    names = ("source", "target")
+    buffers = {name: ((workload.elements,), workload.dtype) for name in names}
+
+    def body(b: Mapping[str, tirx.Var]) -> None:
+        with T.serial(workload.elements) as i:
+            T.buffer_store(b["target"], b["source"][i], [i])
+
+    return define(names, buffers, body)

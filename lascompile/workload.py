@@ -55,14 +55,21 @@ class Epilogue:
     Attributes:
         before: Activations of the result itself.
         gate_groups: If not 0, the result is kept where its channel's mask group is on, and zero elsewhere.
+        otherwise: True if the residual row is kept instead of zero where the gate is shut.
         add: True if a residual row is added.
         after: Activations of the sum.
     """
 
     before: tuple[Activation, ...] = ()
     gate_groups: int = 0
+    otherwise: bool = False
     add: bool = False
     after: tuple[Activation, ...] = ()
+
+    @property
+    def takes_residual(self) -> bool:
+        """True if a residual row is read."""
+        return self.add or self.otherwise
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,7 @@ class ConvWorkload(Workload):
             "group_active": self.epilogue.gate_groups > 0,
             "channel_group": self.epilogue.gate_groups > 0,
             "list": self.uses_list,
-            "residual": self.epilogue.add and not self.in_place,
+            "residual": self.epilogue.takes_residual and not self.in_place,
             "count": self.counted,
             "output": True,
         }
@@ -181,7 +188,7 @@ class MapWorkload(Workload):
             "group_active": self.epilogue.gate_groups > 0,
             "channel_group": self.epilogue.gate_groups > 0,
             "list": self.uses_list,
-            "residual": self.epilogue.add and not self.in_place,
+            "residual": self.epilogue.takes_residual and not self.in_place,
             "count": self.counted,
             "output": True,
         }
@@ -314,6 +321,18 @@ class PoolWorkload(Workload):
         if self.window.kernel == self.window.input_size and self.window.output_size == (1, 1):
             return f"global_{self.kind}_pool"
         return f"{self.kind}_pool{self.window.kernel[0]}x{self.window.kernel[1]}"
+
+
+@dataclass(frozen=True)
+class CopyWorkload(Workload):
+    """`elements` elements of `dtype` from one buffer to another."""
+
+    elements: int
+    dtype: str
+
+    def name(self) -> str:
+        """`copy`."""
+        return "copy"
 
 
 @dataclass(frozen=True)

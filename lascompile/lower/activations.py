@@ -33,9 +33,7 @@ def _as_activation(node: ir.Node) -> Activation:
         low, high = (_bound(node, position) for position in (1, 2))
         return ("clip", -_LARGEST if low is None else low, _LARGEST if high is None else high)
     name, attributes = _BY_OPERATOR[node.op_type]
-    values = [
-        node.attributes[key].as_float() if key in node.attributes else default for key, default in attributes
-    ]
+    values = [node.attributes[key].as_float() if key in node.attributes else default for key, default in attributes]
     return (name, *values)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import onnx_ir as ir
 
@@ -31,8 +32,11 @@ class Chain:
         before: Activations of the anchor's result.
         gate: The gate passed, if any: the result is then scattered into a dense map.
         residual: The value added, if any.
+        adds_behind_gate: True if it is added to what the gate lets through, and to what it shuts out.
         after: Activations of the sum.
         after_gate: Those of them that come after the gate, so that they apply to the pixels it shuts out as well.
+        domain: The pixels that are computed; None is all.
+        packs: True if these are stored as packed rows; else they go to their places in a dense map.
     """
 
     anchor: ir.Node
@@ -41,16 +45,23 @@ class Chain:
     before: list[ir.Node] = field(default_factory=list)
     gate: Gate | None = None
     residual: ir.Value | None = None
+    adds_behind_gate: bool = False
     after: list[ir.Node] = field(default_factory=list)
     after_gate: list[ir.Node] = field(default_factory=list)
+    domain: Domain | None = None
+    packs: bool = False
 
     @property
     def base(self) -> ir.Value | None:
-        """What stands where the gate is shut, before `after_gate`; None is zero."""
-        assert self.gate is not None
-        if self.gate.site.op_type == "Where":
+        """What stands at the pixels that are not computed, before `after_gate`; None is zero."""
+        if self.gate is not None and self.gate.otherwise is not None:
             return self.gate.otherwise
-        return self.residual
+        return self.residual if self.adds_behind_gate else None
+
+    @property
+    def scatters(self) -> bool:
+        """True if the rows computed go to their places in a dense map."""
+        return self.domain is not None and not self.packs
 
     @property
     def last(self) -> ir.Node:
@@ -60,13 +71,16 @@ class Chain:
 
 @dataclass(frozen=True)
 class ChainFinder:
-    """Finds the chains of a graph whose live nodes, gates, demands and fills are known."""
+    """Finds the chains of a graph whose live nodes, gates, demands and fills are known.
+
+    The values `kept` are read by others than nodes, so that no chain passes over them.
+    """
 
     gates: Mapping[ir.Node, Gate]
     demands: Mapping[ir.Value, Demand]
     fills: Mapping[ir.Value, Fill]
     live: Mapping[ir.Node, int]
-    outputs: frozenset[ir.Value]
+    kept: frozenset[ir.Value]
 
     def find(self) -> dict[ir.Node, Chain]:
         """All chains, by their last node."""
@@ -75,25 +89,39 @@ class ChainFinder:
         for node in self.live:
             if node not in taken and (chain := self._start(node)) is not None:
                 self._extend(chain, taken)
+                self._choose_pixels(chain)
                 taken.update(chain.nodes)
                 chains.append(chain)
         return {chain.last: chain for chain in chains}
 
-    def domain_of(self, value: ir.Value) -> Domain | None:
-        """The pixels that `value` is packed to, or None if it is stored densely."""
+    @cached_property
+    def _dense(self) -> set[ir.Value]:
+        """The values that are stored densely wherever they are needed: those with a fill, and what fills them."""
+        bases = {fill.base for fill in self.fills.values() if fill.base is not None}
+        return bases | self.fills.keys()
+
+    def _choose_pixels(self, chain: Chain) -> None:
+        if chain.gate is not None:
+            chain.domain = frozenset([Footprint(chain.gate.mask)])
+        else:
+            chain.domain = self._computed_at(chain.output)
+            chain.packs = chain.domain is not None and chain.output not in self._dense
+
+    def _computed_at(self, value: ir.Value) -> Domain | None:
+        """The pixels that `value`, which no gate has passed, is computed at; None is all."""
         node = value.producer()
         demand = self.demands.get(value, NOWHERE)
-        packs = node is not None and node not in self.gates and (is_row_convolution(node) or is_row_map(node))
-        if not packs or value in self.fills or not demand.footprints or demand.is_everywhere:
-            return None
-        return demand.footprints
+        has_kernel = node is not None and node not in self.gates and (is_row_convolution(node) or is_row_map(node))
+        return demand.footprints if has_kernel and demand.footprints and not demand.is_everywhere else None
+
+    def _packed_to(self, value: ir.Value) -> Domain | None:
+        """The pixels that `value` is packed to; None if it is stored densely."""
+        return None if value in self._dense else self._computed_at(value)
 
     def _start(self, node: ir.Node) -> Chain | None:
         output = node.outputs[0]
         if node in self.gates:
-            chain = Chain(node, output, [node])
-            self._pass_gate(chain, self.gates[node])
-            return chain
+            return Chain(node, output, [node], gate=self.gates[node])
         if is_row_convolution(node) or is_row_map(node):
             return Chain(node, output, [node])
         return None
@@ -107,7 +135,7 @@ class ChainFinder:
 
     def _only_reader(self, value: ir.Value) -> ir.Node | None:
         readers = [node for node, _ in value.uses() if node in self.live]
-        return readers[0] if len(readers) == 1 and value not in self.outputs else None
+        return readers[0] if len(readers) == 1 and value not in self.kept else None
 
     def _absorb(self, chain: Chain, node: ir.Node) -> bool:
         gate = self.gates.get(node)
@@ -122,12 +150,8 @@ class ChainFinder:
         several_groups_late = gate.mask.groups > 1 and chain.residual is not None
         if chain.gate is not None or gate.gated is not chain.output or several_groups_late:
             return False
-        self._pass_gate(chain, gate)
-        return True
-
-    @staticmethod
-    def _pass_gate(chain: Chain, gate: Gate) -> None:
         chain.gate = gate
+        return True
 
     @staticmethod
     def _add_activation(chain: Chain, node: ir.Node) -> None:
@@ -147,10 +171,11 @@ class ChainFinder:
             return False
         if chain.gate is None and other in self.fills and self.fills[other].is_zero:
             return False  # the dynamic branch takes this sum, in place
-        own = self.demands[chain.output].footprints if chain.gate is None else frozenset([Footprint(chain.gate.mask)])
-        if self.domain_of(other) not in (None, own or None):
+        own = self._computed_at(chain.output) if chain.gate is None else frozenset([Footprint(chain.gate.mask)])
+        if self._packed_to(other) not in (None, own):
             return False
         chain.residual = other
+        chain.adds_behind_gate = chain.gate is not None
         return True
 
 

@@ -13,7 +13,7 @@ from lascompile.analysis.gates import is_feature_map
 from lascompile.lower.chain import Domain
 from lascompile.lower.kernels import Scheduler
 from lascompile.lower.program import Buffer, Kernel, Program, Role, Step
-from lascompile.workload import ROW_SLACK, LayoutWorkload, Workload, channel_stride
+from lascompile.workload import ROW_SLACK, CopyWorkload, LayoutWorkload, Workload, channel_stride
 
 
 @dataclass(eq=False)
@@ -26,13 +26,14 @@ class Context:
         rows: Buffer [P + ROW_SLACK, stride] of each value that is stored as dense rows.
         plain: Buffer in ONNX's own layout of each value that is stored so.
         packed: Buffer and pixels of each value that is stored as packed rows.
-        position: Index of each live node in execution order.
+        position: When each live node runs; the nodes of a chain run with its last.
+        kept: Values that others than nodes read, so that no other value may take their memory.
     """
 
     program: Program
     scheduler: Scheduler
     position: Mapping[ir.Node, int]
-    outputs: frozenset[ir.Value]
+    kept: frozenset[ir.Value]
     rows: dict[ir.Value, Buffer] = field(default_factory=dict)
     plain: dict[ir.Value, Buffer] = field(default_factory=dict)
     packed: dict[ir.Value, tuple[Buffer, Domain]] = field(default_factory=dict)
@@ -66,10 +67,16 @@ class Context:
             if value.const_value is not None:
                 self.plain[value] = self.constant(str(value.name), value.const_value.numpy())
             else:
-                target = self.new_plain(value)
-                self.unpack(value, target)
-                self.plain[value] = target
+                self.plain[value] = self._unpacked(value)
         return self.plain[value]
+
+    def copy(self, source: Buffer) -> Buffer:
+        """Emit the step that copies `source` to a buffer of its own."""
+        target = Buffer(source.name, source.shape, source.dtype)
+        size = int(np.prod(source.shape, dtype=np.int64))
+        workload = CopyWorkload(size, source.dtype)
+        self.run(workload, [source.view((size,)), target.view((size,))], [target], source.name)
+        return target
 
     def new_plain(self, value: ir.Value) -> Buffer:
         """A buffer for `value` in ONNX's layout."""
@@ -77,11 +84,12 @@ class Context:
         dims = tuple(int(dim) for dim in value.shape)  # type: ignore[arg-type]
         return Buffer(str(value.name), dims, value.dtype.numpy().name)
 
-    def unpack(self, value: ir.Value, target: Buffer) -> None:
-        """Emit the step that writes `value`, stored as rows, to `target` in ONNX's layout."""
-        shape = shape4(value)
-        source, view = self.rows[value], target.view(shape)
-        self.run(LayoutWorkload(shape, to_rows=False), [source, view], [view], str(value.name))
+    def _unpacked(self, value: ir.Value) -> Buffer:
+        """Emit the step that writes `value`, stored as rows, in ONNX's layout."""
+        shape, target = shape4(value), self.new_plain(value)
+        arguments = [self.rows[value], target.view(shape)]
+        self.run(LayoutWorkload(shape, to_rows=False), arguments, [target], str(value.name))
+        return target
 
     def constant(self, name: str, data: np.ndarray) -> Buffer:
         """A buffer that holds `data` from the start; equal data of one name are stored once."""
@@ -91,10 +99,11 @@ class Context:
             self._constants[key] = Buffer(name, data.shape, data.dtype.name, Role.CONSTANT, stored)
         return self._constants[key]
 
-    def dies_at(self, value: ir.Value, node: ir.Node) -> bool:
-        """True if nobody reads `value` after `node`, so that its memory may be written."""
-        readers = [self.position[reader] for reader, _ in value.uses() if reader in self.position]
-        return value not in self.outputs and max(readers, default=-1) <= self.position[node]
+    def dies_at(self, rows: Buffer, node: ir.Node) -> bool:
+        """True if nobody reads what `rows` holds after `node`, so that it may be overwritten."""
+        held = [value for value, buffer in self.rows.items() if buffer is rows]
+        readers = [self.position[reader] for value in held for reader, _ in value.uses() if reader in self.position]
+        return self.kept.isdisjoint(held) and max(readers, default=-1) <= self.position[node]
 
 
 def shape4(value: ir.Value) -> tuple[int, int, int, int]:
@@ -122,4 +131,4 @@ def is_row_matrix(value: ir.Value | None) -> bool:
 def elements(value: ir.Value) -> int:
     """How many elements `value` has."""
     assert value.shape is not None
-    return prod(int(dim) for dim in value.shape)  # type: ignore[arg-type]
+    return prod(value.shape.numpy())

@@ -5,30 +5,28 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from lascompile.analysis.demand import Footprint, Window
+from lascompile.analysis.demand import Window
 from lascompile.analysis.rules.convolution import window_of
 from lascompile.kernels.row_conv import weight_shape
-from lascompile.lower.activations import as_activations
 from lascompile.lower.chain import Chain, Domain
 from lascompile.lower.context import Context, pixel_count, shape4
 from lascompile.lower.lists import Lists
 from lascompile.lower.program import Buffer
-from lascompile.lower.sink import Sink, prepare_sink
-from lascompile.workload import ConvWorkload, Epilogue, channel_stride
+from lascompile.lower.sink import Sink, epilogue, prepare_sink
+from lascompile.workload import ConvWorkload, channel_stride
 
 
-def lower_convolution(context: Context, lists: Lists, chain: Chain, domain: Domain | None) -> None:
-    """Emit the kernel of `chain`, whose result is dense, packed to `domain`, or scattered where its gate is open."""
+def lower_convolution(context: Context, lists: Lists, chain: Chain) -> None:
+    """Emit the kernel of `chain`."""
     node = chain.anchor
     window = window_of(node)
     source = node.inputs[0]
     assert window is not None and source is not None
-    rows_domain = frozenset([Footprint(chain.gate.mask)]) if chain.gate is not None else domain
     batch, in_channels, *_ = shape4(source)
     weight = _constant(node, 1)
     assert weight is not None
-    sink = prepare_sink(context, lists, chain, rows_domain)
-    table = _table(lists, window, batch, rows_domain, _domain_of(context, source), str(node.name))
+    sink = prepare_sink(context, lists, chain)
+    table = _table(lists, window, batch, chain.domain, _domain_of(context, source), str(node.name))
     workload = ConvWorkload(
         rows=pixel_count(node.outputs[0]),
         input_rows=pixel_count(source),
@@ -37,24 +35,13 @@ def lower_convolution(context: Context, lists: Lists, chain: Chain, domain: Doma
         in_channels=in_channels,
         out_channels=weight.shape[0],
         gathers=table is not None,
-        counted=rows_domain is not None,
-        scatters=chain.gate is not None,
+        counted=chain.domain is not None,
+        scatters=chain.scatters,
         residual_listed=sink.residual_listed,
         in_place=sink.in_place,
         epilogue=epilogue(chain),
     )
     _emit(context, chain, workload, weight, _constant(node, 2), source, table, sink)
-
-
-def epilogue(chain: Chain) -> Epilogue:
-    """What the kernel of `chain` does before its store."""
-    groups = chain.gate.mask.groups if chain.gate is not None else 1
-    return Epilogue(
-        before=as_activations(chain.before),
-        gate_groups=groups if groups > 1 else 0,
-        add=chain.residual is not None,
-        after=as_activations(chain.after),
-    )
 
 
 def _emit(
@@ -170,6 +157,8 @@ def is_row_linear(node: ir.Node) -> bool:
     source, weight = node.inputs[0], node.inputs[1]
     if source is None or source.shape is None or len(source.shape) != 2 or weight is None:
         return False
+    if source.dtype not in (ir.DataType.FLOAT, None):
+        return False
     if source.const_value is not None or weight.const_value is None or len(weight.shape or ()) != 2:
         return False
     if node.op_type == "Gemm" and "transA" in node.attributes and node.attributes["transA"].as_int():
@@ -177,5 +166,4 @@ def is_row_linear(node: ir.Node) -> bool:
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     if bias is None:
         return True
-    per_output = bias.const_value is not None and (len(bias.shape or ()) <= 1 or bias.shape[0] == 1)  # type: ignore[index]
-    return per_output and source.dtype in (ir.DataType.FLOAT, None)
+    return bias.const_value is not None and (len(bias.shape or ()) <= 1 or bias.shape[0] == 1)  # type: ignore[index]

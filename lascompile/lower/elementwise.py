@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import onnx_ir as ir
 
-from lascompile.analysis.demand import Footprint, Window
+from lascompile.analysis.demand import Window
 from lascompile.analysis.rules import elementwise as rule
 from lascompile.lower.activations import as_activations
-from lascompile.lower.chain import Chain, Domain
+from lascompile.lower.chain import Chain
 from lascompile.lower.context import Context, pixel_count, shape4
-from lascompile.lower.convolution import epilogue, pack_channels
+from lascompile.lower.convolution import pack_channels
 from lascompile.lower.lists import Lists
 from lascompile.lower.program import Buffer
-from lascompile.lower.sink import prepare_sink
+from lascompile.lower.sink import epilogue, prepare_sink
 from lascompile.workload import Epilogue, MapWorkload
 
 
-def lower_map(context: Context, lists: Lists, chain: Chain, domain: Domain | None) -> None:
+def lower_map(context: Context, lists: Lists, chain: Chain) -> None:
     """Emit the kernel of an element-wise `chain`."""
     node = chain.anchor
-    rows_domain = frozenset([Footprint(chain.gate.mask)]) if chain.gate is not None else domain
-    sink = prepare_sink(context, lists, chain, rows_domain)
+    sink = prepare_sink(context, lists, chain)
     sources = _sources(chain)
-    operands = [_operand(context, lists, chain, value, rows_domain) for value in sources]
+    operands = [_operand(context, lists, chain, value) for value in sources]
     _, channels, height, width = shape4(chain.output)
     is_binary = len(sources) == 2
     workload = MapWorkload(
@@ -32,8 +33,8 @@ def lower_map(context: Context, lists: Lists, chain: Chain, domain: Domain | Non
         op=node.op_type if is_binary else "Identity",
         operands=tuple(kind for kind, _, _ in operands),
         operand_rows=tuple(pixel_count(value) if len(value.shape or ()) == 4 else 0 for value in sources),
-        counted=rows_domain is not None,
-        scatters=chain.gate is not None,
+        counted=chain.domain is not None,
+        scatters=chain.scatters,
         residual_listed=sink.residual_listed,
         in_place=sink.in_place,
         epilogue=_epilogue(chain, is_binary),
@@ -64,12 +65,10 @@ def _epilogue(chain: Chain, is_binary: bool) -> Epilogue:
     node = chain.anchor
     if is_binary or (chain.gate is not None and chain.gate.site is node):
         return whole
-    return Epilogue((*as_activations([node]), *whole.before), whole.gate_groups, whole.add, whole.after)
+    return replace(whole, before=(*as_activations([node]), *whole.before))
 
 
-def _operand(
-    context: Context, lists: Lists, chain: Chain, value: ir.Value, rows: Domain | None
-) -> tuple[str, Buffer, Buffer | None]:
+def _operand(context: Context, lists: Lists, chain: Chain, value: ir.Value) -> tuple[str, Buffer, Buffer | None]:
     """How an operand is found, its buffer, and the table of its rows if there is one."""
     name = str(chain.anchor.name)
     kind = rule.operand_kind(value, chain.anchor.outputs[0])
@@ -81,10 +80,11 @@ def _operand(
     if kind == "image":
         return "image", context.rows_of(value), None
     if value not in context.packed:
-        return ("row" if rows is None else "list"), context.rows_of(value), None
+        return ("row" if chain.domain is None else "list"), context.rows_of(value), None
     buffer, domain = context.packed[value]
-    if domain == rows or rows is None:
+    if domain == chain.domain:
         return "row", buffer, None
+    assert chain.domain is not None
     batch, _, height, width = shape4(value)
     same = Window((1, 1), (1, 1), (0, 0), (1, 1), (height, width), (height, width))
-    return "table", buffer, lists.table(rows, same, batch, domain, name)
+    return "table", buffer, lists.table(chain.domain, same, batch, domain, name)

@@ -9,13 +9,14 @@ from typing import Any
 
 from tvm import tirx
 
-from lascompile.kernels import mask_lists
+from lascompile.kernels import layout, mask_lists
 from lascompile.schedules.cpu import row_conv, rows
 from lascompile.target import Target
 from lascompile.workload import (
     ActiveWorkload,
     CompactWorkload,
     ConvWorkload,
+    CopyWorkload,
     DilateWorkload,
     LayoutWorkload,
     MapWorkload,
@@ -25,13 +26,14 @@ from lascompile.workload import (
     Workload,
 )
 
-# Lists are short and sequential by nature: their definitions are their own schedules on a CPU.
+# Lists are short and sequential by nature, copies rare: their definitions are their own schedules on a CPU.
 _UNSCHEDULED: dict[type[Workload], Callable[[Any], tirx.PrimFunc]] = {
     ActiveWorkload: mask_lists.define_active,
     DilateWorkload: mask_lists.define_dilate,
     UnionWorkload: mask_lists.define_union,
     CompactWorkload: mask_lists.define_compact,
     TableWorkload: mask_lists.define_table,
+    CopyWorkload: layout.define_copy,
 }
 _SWEEPS: dict[type[Workload], Callable[[Any, int], tirx.PrimFunc]] = {
     MapWorkload: rows.schedule_row_map,

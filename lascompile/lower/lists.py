@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import onnx_ir as ir
 
 from lascompile.analysis.demand import Footprint, Window
 from lascompile.analysis.gates import Mask
@@ -61,6 +62,18 @@ class Lists:
         self._active_of(Footprint(mask), node)
         return self._groups[mask]
 
+    def pin(self, decision: ir.Value) -> Buffer:
+        """`decision` in workspace that no other buffer shares; from now on it is read there and nowhere else."""
+        decisions, name = self.context.program.decisions, str(decision.name)
+        if name not in decisions:
+            plain = self.context.plain_of(decision)
+            if plain.root.role not in (Role.WORKSPACE, Role.PINNED):
+                plain = self.context.copy(plain)
+            plain.root.role = Role.PINNED
+            decisions[name] = self.context.plain[decision] = plain
+            self.context.rows.pop(decision, None)
+        return decisions[name]
+
     def table(self, domain: Domain, window: Window, batch: int, source: Domain | None, node: str) -> Buffer:
         """Where the taps of `window` lie for each pixel of `domain`, in a map that is packed to `source` or dense."""
         key = (domain, window, source)
@@ -104,9 +117,7 @@ class Lists:
 
     def _decided(self, mask: Mask, node: str) -> Buffer:
         groups, rows = mask.index.shape
-        plain = self.context.plain_of(mask.decision)
-        plain.root.role = Role.PINNED if plain.root.role is Role.WORKSPACE else plain.root.role
-        self.context.program.decisions[mask.name] = plain
+        plain = self.pin(mask.decision)
         count = elements(mask.decision)
         index = self.context.constant("index", mask.index)
         active = Buffer("active", (rows + 1,), "uint8")

@@ -50,15 +50,18 @@ class _Lowering:
         self._graph = graph
         self._gates = {gate.site: gate for gate in analysis.gates if gate.is_spatial}
         self._live = execution_order(graph, self._gates, analysis.demands)
-        outputs = frozenset(graph.outputs)
-        self._finder = ChainFinder(self._gates, analysis.demands, analysis.fills, self._live, outputs)
-        self._chains = self._finder.find()
+        self._decisions = {gate.mask.decision for gate in self._gates.values()}
+        self._kept = frozenset([*graph.outputs, *self._decisions])
+        self._chains = ChainFinder(self._gates, analysis.demands, analysis.fills, self._live, self._kept).find()
         self._in_chain = {node for chain in self._chains.values() for node in chain.nodes}
+        runs_at = {node: self._live[last] for last, chain in self._chains.items() for node in chain.nodes}
         inputs = [value for value in graph.inputs if value.name not in graph.initializers]
         program = Program([_plain(value, Role.INPUT) for value in inputs], [])
-        self._context = Context(program, scheduler, self._live, outputs)
+        self._context = Context(program, scheduler, self._live | runs_at, self._kept)
         self._context.plain.update(zip(inputs, program.inputs, strict=True))
         self._lists = Lists(self._context)
+        for value in self._decisions.intersection(inputs):
+            self._lists.pin(value)
         self._delegated: list[ir.Node] = []
 
     def program(self) -> Program:
@@ -69,14 +72,15 @@ class _Lowering:
                     self._lower_chain(self._chains[node])
             elif not self._lower_alone(node):
                 self._delegated.append(node)
+            if node.outputs[0] in self._decisions and node.outputs[0] in self._context.rows:
+                self._lists.pin(node.outputs[0])
         self._flush()
         self._context.program.outputs = [self._output(value) for value in self._graph.outputs]
         return self._context.program
 
     def _lower_chain(self, chain: Chain) -> None:
-        domain = None if chain.gate is not None else self._finder.domain_of(chain.output)
         lower_one = lower_convolution if chain.anchor.op_type == "Conv" else lower_map
-        lower_one(self._context, self._lists, chain, domain)
+        lower_one(self._context, self._lists, chain)
 
     def _lower_alone(self, node: ir.Node) -> bool:
         """Lower a node that has a kernel of its own; False if it has none."""
@@ -113,30 +117,17 @@ class _Lowering:
             value
             for node in nodes
             for value in node.outputs
-            if value in self._context.outputs or any(self._reads(reader, value, inside) for reader, _ in value.uses())
+            if value in self._kept or any(reader in self._live and reader not in inside for reader, _ in value.uses())
         ]
         lower_delegated(self._context, nodes, used)
 
-    def _reads(self, reader: ir.Node, value: ir.Value, inside: set[ir.Node]) -> bool:
-        """True if `reader`, outside the nodes `inside`, needs `value`; a gate needs its decision, wherever it is."""
-        return reader in self._live and reader not in inside or value in self._decisions
-
-    @property
-    def _decisions(self) -> set[ir.Value]:
-        return {gate.mask.decision for gate in self._gates.values()}
-
     def _output(self, value: ir.Value) -> Buffer:
         """The buffer that the caller finds output `value` in."""
-        held = self._context.plain.get(value)
-        if held is not None and held.view_of is None and held.role is Role.WORKSPACE:
-            held.role = Role.OUTPUT
-            return held
-        target = self._context.new_plain(value)
-        target.role = Role.OUTPUT
-        if held is not None:
-            self._context.rows_of(value)
-        self._context.unpack(value, target)
-        return target
+        held = self._context.plain_of(value)
+        if held.view_of is not None or held.role is not Role.WORKSPACE:
+            held = self._context.copy(held)
+        held.name, held.role = str(value.name), Role.OUTPUT
+        return held
 
 
 def _plain(value: ir.Value, role: Role) -> Buffer:

@@ -43,9 +43,7 @@ def execution_order(
     return order
 
 
-def _producers(
-    node: ir.Node, gates: Mapping[ir.Node, Gate], demands: Mapping[ir.Value, Demand]
-) -> Iterator[ir.Node]:
+def _producers(node: ir.Node, gates: Mapping[ir.Node, Gate], demands: Mapping[ir.Value, Demand]) -> Iterator[ir.Node]:
     """The nodes that have to run before `node`."""
     gate = gates.get(node)
     sources = list(node.inputs) if gate is None else [gate.gated, gate.otherwise, gate.mask.decision]

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from lascompile.analysis.facts import is_nonnegative
 from lascompile.lower.activations import as_activations
-from lascompile.lower.chain import Chain, Domain
+from lascompile.lower.chain import Chain
 from lascompile.lower.context import Context, pixel_count, shape4
 from lascompile.lower.lists import Lists
 from lascompile.lower.program import Buffer, Role
@@ -22,64 +22,88 @@ class Sink:
 
     Attributes:
         buffers: By argument name: output, residual, list, count, group_active, channel_group, as far as they apply.
-        domain: The pixels that the output is packed to, or None.
         residual_listed: True if the residual is dense while the kernel's rows are listed.
         in_place: True if residual and output are one buffer.
     """
 
     buffers: dict[str, Buffer]
-    domain: Domain | None
     residual_listed: bool
     in_place: bool
 
     def store(self, context: Context, chain: Chain) -> None:
         """Record where the chain's output stands now."""
-        if self.domain is not None:
-            context.packed[chain.output] = (self.buffers["output"], self.domain)
+        if chain.packs:
+            assert chain.domain is not None
+            context.packed[chain.output] = (self.buffers["output"], chain.domain)
         else:
             context.rows[chain.output] = self.buffers["output"]
 
 
-def prepare_sink(context: Context, lists: Lists, chain: Chain, rows_domain: Domain | None) -> Sink:
-    """Make what the epilogue of `chain` reads and writes, its kernel running over `rows_domain` (None is dense)."""
+def epilogue(chain: Chain) -> Epilogue:
+    """What the kernel of `chain` does before its store."""
+    groups = chain.gate.mask.groups if chain.gate is not None else 1
+    return Epilogue(
+        before=as_activations(chain.before),
+        gate_groups=groups if groups > 1 else 0,
+        otherwise=_selects(chain),
+        add=chain.residual is not None,
+        after=as_activations(chain.after),
+    )
+
+
+def _selects(chain: Chain) -> bool:
+    """True if a computed pixel takes some of its channels from elsewhere, since their mask groups are off there."""
+    return chain.gate is not None and chain.gate.mask.groups > 1 and chain.gate.otherwise is not None
+
+
+def prepare_sink(context: Context, lists: Lists, chain: Chain) -> Sink:
+    """Make what the epilogue of `chain` reads and writes."""
     name = str(chain.anchor.name)
     buffers: dict[str, Buffer] = {}
-    if rows_domain is not None:
-        listed = lists.of(rows_domain, name)
+    if chain.domain is not None:
+        listed = lists.of(chain.domain, name)
         buffers |= {"list": listed.rows, "count": listed.count}
         context.program.counts[name] = listed.count
-    residual_listed = False
-    if chain.residual is not None:
-        is_packed = chain.residual in context.packed
-        buffers["residual"] = context.packed[chain.residual][0] if is_packed else context.rows_of(chain.residual)
-        residual_listed = rows_domain is not None and not is_packed
-    if chain.gate is None:
-        buffers["output"] = context.new_rows(chain.output)
-        return Sink(buffers, rows_domain, residual_listed, in_place=False)
-    if chain.gate.mask.groups > 1:
+    if chain.gate is not None and chain.gate.mask.groups > 1:
         buffers["group_active"] = lists.group_active(chain.gate.mask, name)
         padding = channel_stride(len(chain.gate.channel_group)) - len(chain.gate.channel_group)
         groups = np.pad(chain.gate.channel_group, (0, padding))
         buffers["channel_group"] = context.constant("channel_group", groups)
-    buffers["output"] = _base(context, chain)
-    in_place = buffers.get("residual") is buffers["output"]
-    return Sink(buffers, None, residual_listed, in_place)
+    residual = chain.base if _selects(chain) else chain.residual
+    if residual is not None:
+        is_packed = residual in context.packed
+        buffers["residual"] = context.packed[residual][0] if is_packed else context.rows_of(residual)
+    buffers["output"] = _base(context, chain) if chain.scatters else context.new_rows(chain.output)
+    return Sink(
+        buffers,
+        residual_listed=residual is not None and chain.domain is not None and not is_packed,
+        in_place=chain.scatters and buffers.get("residual") is buffers["output"],
+    )
 
 
 def _base(context: Context, chain: Chain) -> Buffer:
-    """The buffer that holds what the gate shuts out, into which the active rows are scattered.
+    """The dense map that holds what stands at the other pixels, into which the computed rows are scattered.
 
-    It is the base's own buffer where nobody reads the base afterwards and nothing changes it: the pixels that the
-    mask leaves out are then never touched.
+    It is the base's own buffer where nobody else reads the base now or later, and nothing changes it: the pixels that
+    the mask leaves out are then never touched.
     """
     base = chain.base
     if base is None:
         return _spread(context, chain, ("scalar",), context.constant("zero", np.zeros(1, np.float32)), 0)
     rows = context.rows_of(base)
-    writable = rows.root.role is Role.WORKSPACE and context.dies_at(base, chain.last)
-    if writable and _keeps(chain.after_gate, base):
+    if _is_writable(context, chain, rows) and _keeps(chain.after_gate, base):
         return rows
     return _spread(context, chain, ("row",), rows, pixel_count(base))
+
+
+def _is_writable(context: Context, chain: Chain, rows: Buffer) -> bool:
+    """True if what `rows` holds is read by nobody after `chain`, and by `chain` in the row it computes alone."""
+    if rows.root.role is not Role.WORKSPACE or not context.dies_at(rows, chain.last):
+        return False
+    sources = [value for value in chain.anchor.inputs if value is not None]
+    if chain.gate is not None and chain.gate.site is chain.anchor:
+        sources = [chain.gate.gated]
+    return all(context.rows.get(source) is not rows for source in sources)
 
 
 def _keeps(activations: list[ir.Node], base: ir.Value) -> bool:
