@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from tvm import tirx
@@ -13,10 +14,10 @@ from lascompile.workload import ROW_SLACK, PoolWorkload, WindowShape, channel_st
 
 
 def define_pool(workload: PoolWorkload) -> tirx.PrimFunc:
-    """input rows → output rows; blocks `acc` (over the window) and `store`.
+    """Input rows → output rows; blocks `acc` (over the window) and `store`.
 
     Averages divide the sum by the number of pixels inside the image, or by the whole window if padding counts. A NaN
-    in the window comes out, as in onnxruntime.
+    in the window comes out; of a maximum, onnxruntime lets it out or not by where in the window it stands.
     """
     window, stride = workload.window, channel_stride(workload.channels)
     rows = window.output_rows
@@ -28,7 +29,7 @@ def define_pool(workload: PoolWorkload) -> tirx.PrimFunc:
     def body(b: Mapping[str, tirx.Var]) -> None:
         acc = T.sblock_alloc_buffer((rows, stride), "float32")
         is_max = workload.kind == "max"
-        start = tirx.min_value("float32") if is_max else tirx.const(0.0, "float32")
+        start = tirx.const(-math.inf if is_max else 0.0, "float32")
         with T.grid(rows, stride, *window.kernel) as (m, c, i, j):
             with T.sblock("acc"):
                 vm, vc = T.axis.spatial(rows, m), T.axis.spatial(stride, c)

@@ -24,6 +24,7 @@ from tvm.relax.frontend.onnx import from_onnx
 from lascompile.errors import UnsupportedModelError
 from lascompile.lower.context import Context
 from lascompile.lower.program import Buffer
+from lascompile.lower.rewrite import rewritten
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def _as_model(nodes: Sequence[ir.Node], sources: Sequence[ir.Value], used: Seque
         if value.const_value is not None
     ]
     graph = onnx.helper.make_graph(
-        [proto for node in nodes for proto in _node_protos(node, names)],
+        [proto for node in nodes for proto in _renamed(node, names)],
         "delegated",
         [_value_info(value, names) for value in sources],
         [_value_info(value, names) for value in used],
@@ -109,41 +110,14 @@ def _as_model(nodes: Sequence[ir.Node], sources: Sequence[ir.Value], used: Seque
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", versions[""])])
 
 
-def _node_protos(node: ir.Node, names: dict[ir.Value, str]) -> list[onnx.NodeProto]:
-    """The node under the new names.
-
-    Gather(x, known scalar) → Squeeze(Slice(x)), which TVM translates without a bounds check at run time.
-    """
-    proto = ir.to_proto(node)
-    proto.name = ""
-    del proto.input[:], proto.output[:]
-    proto.input.extend("" if value is None else names[value] for value in node.inputs)
-    proto.output.extend(names[value] for value in node.outputs)
-    index = node.inputs[1].const_value if node.op_type == "Gather" and node.inputs[1] is not None else None
-    if index is None or index.numpy().ndim:
-        return [proto]
-    return _slice_and_squeeze(proto, int(index.numpy()), node)
-
-
-def _slice_and_squeeze(gather: onnx.NodeProto, index: int, node: ir.Node) -> list[onnx.NodeProto]:
-    axis = node.attributes["axis"].as_int() if "axis" in node.attributes else 0
-    result = gather.output[0]
-    numbers = {"start": index, "end": index + 1 or np.iinfo(np.int64).max, "axis": axis}
-    made = [
-        onnx.helper.make_node(
-            "Constant", [], [f"{result}_{name}"], value=onnx.numpy_helper.from_array(np.array([number], np.int64))
-        )
-        for name, number in numbers.items()
-    ]
-    cut = onnx.helper.make_node(
-        "Slice", [gather.input[0], *(f"{result}_{name}" for name in numbers)], [f"{result}_cut"]
-    )
-    return [*made, cut, onnx.helper.make_node("Squeeze", [f"{result}_cut", f"{result}_axis"], [result])]
+def _renamed(node: ir.Node, names: dict[ir.Value, str]) -> list[onnx.NodeProto]:
+    inputs = ["" if value is None else names[value] for value in node.inputs]
+    return rewritten(node, inputs, [names[value] for value in node.outputs])
 
 
 def _value_info(value: ir.Value, names: dict[ir.Value, str]) -> onnx.ValueInfoProto:
     assert value.shape is not None and value.dtype is not None
-    return onnx.helper.make_tensor_value_info(names[value], int(value.dtype), list(value.shape))
+    return onnx.helper.make_tensor_value_info(names[value], int(value.dtype), value.shape.numpy())
 
 
 def _emit_bindings(
@@ -151,9 +125,7 @@ def _emit_bindings(
 ) -> list[Buffer]:
     """Run through the function `main` that TVM made, and emit a step for each of its calls."""
     main = module["main"]
-    known: dict[relax.Var, list[Buffer]] = {
-        param: [buffer] for param, buffer in zip(main.params, inputs, strict=True)
-    }
+    known: dict[relax.Var, list[Buffer]] = {param: [buffer] for param, buffer in zip(main.params, inputs, strict=True)}
     name = str(nodes[-1].name)
 
     def resolve(expr: relax.Expr) -> list[Buffer]:
@@ -182,9 +154,7 @@ def _emit_call(
     code = module[gvar]
     types = call.ty_args[0]
     tensors = types.fields if hasattr(types, "fields") else [types]
-    outputs = [
-        Buffer(name, tuple(int(dim) for dim in tensor.shape), _dtype(str(tensor.dtype))) for tensor in tensors
-    ]
+    outputs = [Buffer(name, tuple(int(dim) for dim in tensor.shape), _dtype(str(tensor.dtype))) for tensor in tensors]
     script = code.without_attr("global_symbol").script() if "global_symbol" in code.attrs else code.script()
     symbol = f"{gvar.name_hint}_{hashlib.sha256(script.encode()).hexdigest()[:10]}"
     kernel = DelegatedKernel(gvar.name_hint, symbol, code)

@@ -26,7 +26,7 @@ def is_row_pooling(node: ir.Node) -> bool:
 
 def _is_plain(node: ir.Node) -> bool:
     """No indices asked for, and no averages whose divisor depends on rounding up or on dilation."""
-    if len(node.outputs) > 1 and node.outputs[1].uses():
+    if len(node.outputs) > 1 and (node.outputs[1].uses() or node.outputs[1].is_graph_output()):
         return False
     if node.op_type == "MaxPool":
         return True
