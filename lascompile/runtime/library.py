@@ -7,6 +7,7 @@ import ctypes
 import importlib.util
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -68,16 +69,17 @@ def load_executable(path: Path) -> Any:  # noqa: ANN401 - tvm_ffi.Module, import
 
 
 def use_threads(count: int) -> None:
-    """Run kernels on `count` threads from now on, in the whole process.
+    """Run kernels that the calling thread starts on `count` threads from now on.
 
     By default TVM takes half of the logical CPUs and pins its threads, the caller's among them, to one each. Here every
     thread may run on every CPU that the process may use, so that whatever else it computes is left alone. More threads
     than CPUs are not started.
     """
-    if _threads_in_use != [count]:
+    if getattr(_in_use, "threads", None) != count:
         cpus = [str(cpu) for cpu in sorted(os.sched_getaffinity(0))]
         ffi().get_global_func("runtime.config_threadpool")(_SHARE_ALL_CPUS, min(count, len(cpus)), cpus)
-        _threads_in_use[:] = [count]
+        _in_use.threads = count
 
 
-_threads_in_use: list[int] = []
+_in_use = threading.local()
+"""TVM keeps a pool for each thread that calls it, so that what one has set does not hold for another."""

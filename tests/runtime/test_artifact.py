@@ -1,0 +1,124 @@
+"""Outputs of an artifact: the same every time, wherever it lies and whatever threads it runs on."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto
+
+from lascompile.compile import build_artifact
+from lascompile.errors import UsageError
+from lascompile.runtime.artifact import load
+from tests.masked_nets import Network
+
+
+def images(count):
+    return np.random.default_rng(0).standard_normal((count, 2, 3, 8, 8)).astype(np.float32)
+
+
+def test_it_computes_what_onnxruntime_does(artifact, built, image):
+    session = onnxruntime.InferenceSession(built.with_suffix(".onnx"), providers=["CPUExecutionProvider"])
+    (expected,) = session.run(None, {"x": image})
+    assert np.abs(artifact(image) - expected).max() <= 1e-4 * np.ptp(expected)
+
+
+def test_the_same_input_gives_the_same_bits(artifact, built):
+    first, second = images(2)
+    expected = artifact(first)
+    assert not np.array_equal(artifact(second), expected)
+    assert np.array_equal(artifact(first), expected)
+    assert np.array_equal(load(built, 1)(first), expected)
+    assert np.array_equal(load(built, 2)(first), expected)
+
+
+def test_so_does_a_copy_elsewhere(artifact, built, image, tmp_path, monkeypatch):
+    shutil.copytree(built, tmp_path / "a b" / "cópia")
+    monkeypatch.chdir(tmp_path / "a b")
+    assert np.array_equal(load("cópia", 1)(image), artifact(image))
+
+
+def test_two_threads_call_at_once(artifact):
+    inputs = images(2)
+    expected = [artifact(x) for x in inputs]
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda turn: artifact(inputs[turn % 2]), range(40)))
+    assert all(np.array_equal(result, expected[turn % 2]) for turn, result in enumerate(results))
+
+
+def test_artifacts_of_different_threads_in_turn(built, image):
+    one, two = load(built, 1), load(built, 2)
+    expected = one(image)
+    for _ in range(5):
+        assert np.array_equal(two(image), expected)
+        assert np.array_equal(one(image), expected)
+
+
+def test_masks_taken_can_be_imposed(artifact, image):
+    outputs, masks = artifact.run_with_masks(image)
+    assert {name: (mask.dtype.name, mask.shape) for name, mask in masks.items()} == dict.fromkeys(
+        ("m0", "m1"), ("bool", (2, 1, 4, 4))
+    )
+    assert any(mask.any() and not mask.all() for mask in masks.values())
+    (forced,) = artifact.run_forced(image, masks=masks)
+    assert np.array_equal(forced, outputs[0])
+
+
+def test_masks_imposed_are_obeyed_and_forgotten(artifact, image):
+    (expected,) = artifact.run(image)
+    shapes = {mask.name: mask.shape for mask in artifact.manifest.masks}
+    (off,) = artifact.run_forced(image, masks={name: np.zeros(shape, bool) for name, shape in shapes.items()})
+    (on,) = artifact.run_forced(image, masks={name: np.ones(shape, bool) for name, shape in shapes.items()})
+    assert not np.array_equal(off, on)
+    assert np.array_equal(artifact.run(image)[0], expected)
+
+
+@pytest.mark.parametrize("threads", [0, -3])
+def test_threads_must_be_positive(built, threads):
+    with pytest.raises(UsageError, match=rf"^threads is {threads}, but at least 1 is needed$"):
+        load(built, threads)
+
+
+def test_more_threads_than_cpus_do_no_harm(built, artifact, image):
+    assert np.array_equal(load(built, 1000)(image), artifact(image))
+
+
+MASK = np.zeros((2, 1, 4, 4), bool)
+
+
+@pytest.mark.parametrize(
+    ("masks", "says"),
+    [
+        ({"m0": MASK}, r"masks must name every decision: missing \['m1'\], unknown \[\]"),
+        ({"m0": MASK, "m1": MASK, "z": MASK}, r"masks must name every decision: missing \[\], unknown \['z'\]"),
+        ({"m0": MASK, "m1": MASK[:1]}, "mask 'm1' is 1x1x4x4, but 2x1x4x4 is needed"),
+        ({"m0": np.True_, "m1": MASK}, "mask 'm0' is a scalar, but 2x1x4x4 is needed"),
+    ],
+)
+def test_masks_that_do_not_fit(artifact, image, masks, says):
+    with pytest.raises(UsageError, match=f"^{says}$"):
+        artifact.run_forced(image, masks=masks)
+
+
+def test_an_input_that_a_block_adds_to_is_not_written_to(tmp_path):
+    """The residual is the input itself: a scatter-add in place would change the caller's array."""
+    net = Network(size=8)
+    net.channels = 3
+    logits = net.conv("x", "logits", (3, 1), 1)
+    mask = net.add("Greater", [logits, net.constant("nought", 0.0)], "m0")
+    mask = net.add("Cast", [mask], "mask", to=TensorProto.FLOAT)
+    branch = net.conv("x", "conv", (3, 3), 3)
+    model = net.model(net.add("Add", ["x", net.add("Mul", [branch, mask], "gated")], "sum"), [1, 3, 8, 8])
+    onnx.save(model, tmp_path / "m.onnx")
+    artifact = load(build_artifact(tmp_path / "m.onnx", threads=1), 1)
+    assert [block["dynamic"] for block in artifact.manifest.blocks] == [True]
+    block = np.zeros(3 * 64 + 16, np.float32)
+    start = -block.ctypes.data % 64 // 4
+    x = block[start : start + 3 * 64].reshape(1, 3, 8, 8)
+    x[...] = np.random.default_rng(0).standard_normal(x.shape)
+    before = x.copy()
+    result = artifact(x)
+    assert not np.array_equal(result, x)
+    assert np.array_equal(x, before)

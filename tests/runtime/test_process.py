@@ -1,0 +1,112 @@
+"""What loading and running does to the process: no compiler, little memory, no CPU taken from the caller."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from lascompile.runtime.artifact import load
+
+RUN = """
+import json, os, sys
+from pathlib import Path
+import numpy as np
+import lascompile
+
+def peak_kib():
+    # Not getrusage: its peak is inherited from the process that started this one.
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1])
+
+def call(times):
+    for _ in range(times):
+        artifact(*inputs)
+
+before = sorted(os.sched_getaffinity(0))
+artifact = lascompile.load(sys.argv[1])
+inputs = [np.ones(spec.shape, spec.dtype) for spec in artifact.manifest.inputs]
+call(50)
+report = {
+    "before": before,
+    "after": sorted(os.sched_getaffinity(0)),
+    "heavy": [name for name in ("tvm", "torch", "onnx", "onnxruntime") if name in sys.modules],
+    "peak_kib": peak_kib(),
+}
+call(1000)
+print(json.dumps({**report, "growth_kib": peak_kib() - report["peak_kib"]}))
+"""
+
+
+@pytest.fixture(scope="module")
+def process(built, root):
+    """What a process of its own reports that loads the artifact and runs it."""
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, str(built)], cwd=root, capture_output=True, text=True, check=True, timeout=60
+    )
+    return json.loads(done.stdout)
+
+
+def test_the_compiler_is_not_imported(process):
+    assert process["heavy"] == []
+
+
+def test_memory_stays_small(process):
+    assert 10 * 1024 < process["peak_kib"] < 250 * 1024
+
+
+def test_calls_leave_no_memory_behind(process):
+    """A thousand outputs of 4 KiB each."""
+    assert process["growth_kib"] < 1024
+
+
+def test_a_process_keeps_its_cpus(process):
+    assert process["before"] == process["after"]
+
+
+def test_affinity_survives_a_change_of_threads(built, image):
+    before = os.sched_getaffinity(0)
+    for threads in (1, 2, 1000, 1):
+        load(built, threads)(image)
+        assert os.sched_getaffinity(0) == before
+
+
+def test_another_python_thread_keeps_its_cpus_too(built, image):
+    """TVM has a pool for each calling thread, and pins its first user unless told not to."""
+    artifact = load(built, 2)
+    seen = []
+
+    def call():
+        before = os.sched_getaffinity(0)
+        result = artifact(image)
+        seen.append((before, os.sched_getaffinity(0), result))
+
+    for _ in range(2):
+        thread = threading.Thread(target=call)
+        thread.start()
+        thread.join()
+    expected = artifact(image)
+    assert len(seen) == 2
+    for before, after, result in seen:
+        assert after == before
+        assert np.array_equal(result, expected)
+
+
+def test_one_cpu_stays_one_cpu(built, image):
+    """In a thread, for affinity belongs to a thread."""
+    cpu = min(os.sched_getaffinity(0))
+    artifact = load(built, 2)
+    seen = []
+
+    def call():
+        os.sched_setaffinity(0, {cpu})
+        artifact(image)
+        seen.append(os.sched_getaffinity(0))
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
+    assert seen == [{cpu}]
