@@ -172,7 +172,7 @@ _HOLDS: dict[str, Callable[[Any], bool]] = {
     "Mapping[str, str]": lambda value: isinstance(value, dict) and all(map(_HOLDS["str"], value.values())),
     "Mapping[str, Any]": lambda value: isinstance(value, dict),
 }
-"""By annotation of a field: whether a value read from JSON fits. Of any other annotation, it must be a list of objects."""
+"""By annotation of a field: whether a value read from JSON fits. Any other field holds a list of objects."""
 
 
 def _from_dict(stored: Any) -> Manifest:  # noqa: ANN401 - whatever the file holds

@@ -136,7 +136,7 @@ class Artifact:
             raise UsageError(f"the model takes {len(specs)} inputs ({names}), but {len(inputs)} were given")
         arrays = []
         for spec, value in zip(specs, inputs, strict=True):
-            array = _as_array(value)
+            array = _as_array(spec.name, value)
             if tuple(array.shape) != tuple(spec.shape) or array.dtype.name != spec.dtype:
                 raise UsageError(
                     f"input {spec.name!r} is {_show(array.shape)} {array.dtype.name}, but the model was built for "
@@ -193,13 +193,16 @@ def _read_block(path: Path) -> np.ndarray:
     return block
 
 
-def _as_array(value: Any) -> np.ndarray:  # noqa: ANN401
+def _as_array(name: str, value: Any) -> np.ndarray:  # noqa: ANN401
     """The array, sharing memory where DLPack allows."""
     if isinstance(value, np.ndarray):
         return value
-    if hasattr(value, "__dlpack__"):
-        return np.from_dlpack(value.detach() if hasattr(value, "detach") else value)
-    return np.asarray(value)
+    try:
+        if hasattr(value, "__dlpack__"):
+            return np.from_dlpack(value.detach() if hasattr(value, "detach") else value)
+        return np.asarray(value)
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+        raise UsageError(f"input {name!r} cannot be read as an array ({error}); convert it to NumPy") from None
 
 
 def _show(shape: Any) -> str:  # noqa: ANN401

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from lascompile.errors import ArtifactError
 from lascompile.manifest import StoredTensor
 from lascompile.runtime.library import ffi
 
@@ -24,8 +26,9 @@ def aligned_empty(shape: Sequence[int], dtype: str) -> np.ndarray:
 
 
 def aligned(array: np.ndarray) -> np.ndarray:
-    """`array` itself if it is contiguous, aligned and writable as DLPack asks; else a copy that is."""
-    if array.flags.c_contiguous and array.flags.writeable and array.ctypes.data % ALIGNMENT == 0:
+    """`array` itself if it is contiguous, aligned, writable and of native byte order, as DLPack asks; else a copy."""
+    flags = array.flags
+    if flags.c_contiguous and flags.writeable and array.dtype.isnative and array.ctypes.data % ALIGNMENT == 0:
         return array
     copy = aligned_empty(array.shape, array.dtype.name)
     copy[...] = array
@@ -36,17 +39,26 @@ def allocate_block(nbytes: int) -> np.ndarray:
     """Anonymous memory of `nbytes`, on huge pages where the system has them: fewer of them to look up."""
     block = mmap.mmap(-1, max(nbytes, 1))
     if hasattr(mmap, "MADV_HUGEPAGE"):
-        block.madvise(mmap.MADV_HUGEPAGE)
+        with contextlib.suppress(OSError):  # a kernel without them
+            block.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(block, np.uint8)
 
 
 def views(block: np.ndarray, stored: Sequence[StoredTensor]) -> list[np.ndarray]:
-    """The tensors that lie in `block`."""
-    found = []
-    for tensor in stored:
-        nbytes = int(np.prod(tensor.shape, dtype=np.int64)) * np.dtype(tensor.dtype).itemsize
-        found.append(block[tensor.offset : tensor.offset + nbytes].view(tensor.dtype).reshape(tensor.shape))
-    return found
+    """The tensors that lie in `block`.
+
+    Raises:
+        ArtifactError: One does not.
+    """
+    try:
+        return [_view(block, tensor) for tensor in stored]
+    except (ValueError, TypeError) as error:
+        raise ArtifactError(f"the manifest is damaged (a stored tensor: {error}); build the artifact again") from None
+
+
+def _view(block: np.ndarray, tensor: StoredTensor) -> np.ndarray:
+    nbytes = int(np.prod(tensor.shape, dtype=np.int64)) * np.dtype(tensor.dtype).itemsize
+    return block[tensor.offset : tensor.offset + nbytes].view(tensor.dtype).reshape(tensor.shape)
 
 
 def as_tensor(array: np.ndarray) -> Any:  # noqa: ANN401 - tvm_ffi.Tensor, imported late
