@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from lascompile.runtime.artifact import load
+from lascompile.runtime.library import ffi
 
 RUN = """
 import json, os, sys
@@ -74,39 +75,37 @@ def test_affinity_survives_a_change_of_threads(built, image):
         assert os.sched_getaffinity(0) == before
 
 
-def test_another_python_thread_keeps_its_cpus_too(built, image):
-    """TVM has a pool for each calling thread, and pins its first user unless told not to."""
-    artifact = load(built, 2)
-    seen = []
+def in_a_thread(call):
+    """What `call` returns in a thread of its own; affinity and TVM's pools belong to a thread."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(call).result()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_another_python_thread_has_its_cpus_and_threads_too(built, image, threads):
+    """TVM has a pool for each calling thread, of its own size unless told otherwise."""
+    artifact = load(built, threads)
+    expected = artifact(image)
+    before = os.sched_getaffinity(0)
 
     def call():
-        before = os.sched_getaffinity(0)
         result = artifact(image)
-        seen.append((before, os.sched_getaffinity(0), result))
+        return result, os.sched_getaffinity(0), ffi().get_global_func("runtime.NumThreads")()
 
     for _ in range(2):
-        thread = threading.Thread(target=call)
-        thread.start()
-        thread.join()
-    expected = artifact(image)
-    assert len(seen) == 2
-    for before, after, result in seen:
-        assert after == before
+        result, after, in_use = in_a_thread(call)
         assert np.array_equal(result, expected)
+        assert after == before
+        assert in_use == min(threads, len(before))
 
 
 def test_one_cpu_stays_one_cpu(built, image):
-    """In a thread, for affinity belongs to a thread."""
     cpu = min(os.sched_getaffinity(0))
     artifact = load(built, 2)
-    seen = []
 
     def call():
         os.sched_setaffinity(0, {cpu})
         artifact(image)
-        seen.append(os.sched_getaffinity(0))
+        return os.sched_getaffinity(0)
 
-    thread = threading.Thread(target=call)
-    thread.start()
-    thread.join()
-    assert seen == [{cpu}]
+    assert in_a_thread(call) == {cpu}

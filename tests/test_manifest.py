@@ -1,0 +1,191 @@
+"""The manifest: what is written is read again, and nothing else is taken for one."""
+
+import copy
+import hashlib
+import json
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lascompile.errors import ArtifactError
+from lascompile.manifest import (
+    Manifest,
+    MaskSpec,
+    StepSpec,
+    StoredTensor,
+    TensorSpec,
+    ViewSpec,
+    check_files,
+    sha256,
+)
+
+MANIFEST = Manifest(
+    versions={"lascompile": "1", "tvm": "2", "tvm_ffi": "3"},
+    onnx={"name": "m.onnx", "sha256": "00"},
+    target={"kind": "llvm", "mcpu": "generic", "mtriple": "x86_64-linux-gnu", "features": ["avx"], "vector_bits": 256},
+    threads=2,
+    inputs=(TensorSpec("x", (1, 3, 8, 8), "float32"),),
+    outputs=(TensorSpec("y", (), "float32"), TensorSpec("z", (0, 2), "int64")),
+    masks=(MaskSpec("m0", (1, 1, 2, 2), "bool", "block1", (4, 4), (8, 8), workspace=1, index=0, inverted=False),),
+    blocks=({"name": "block1", "dynamic": True, "reason": None},),
+    flops={"dense": 2, "at_rate": 1.5, "activation_rate": 0.5},
+    dense_operators=("Gather",),
+    input_views=(ViewSpec(0, (3, 8, 8)),),
+    output_views=(),
+    constants=(StoredTensor(64, (4,), "int32"),),
+    workspace=(StoredTensor(0, (2, 2), "float32"), StoredTensor(64, (1, 1, 2, 2), "bool")),
+    workspace_bytes=128,
+    steps=(StepSpec("conv", "n", "block1", "conv", True, 64, 1), StepSpec("pool", "p", "", "masker", False)),
+    library="model-0.so",
+    files={"model-0.so": "11", "constants.bin": "22"},
+)
+STORED = json.loads(MANIFEST.to_json())
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Read a JSON value as the manifest of a folder."""
+
+    def store(value):
+        (tmp_path / "manifest.json").write_text(json.dumps(value))
+        return Manifest.read(tmp_path)
+
+    return store
+
+
+def plain(manifest):
+    """Without the difference between tuples and lists that JSON does not keep."""
+    return json.loads(manifest.to_json())
+
+
+def test_a_round_trip(read):
+    again = read(STORED)
+    assert plain(again) == STORED
+    # Specs come back as they were, tuples included.
+    assert (again.inputs, again.outputs, again.masks) == (MANIFEST.inputs, MANIFEST.outputs, MANIFEST.masks)
+    assert (again.input_views, again.constants, again.workspace) == (
+        MANIFEST.input_views,
+        MANIFEST.constants,
+        MANIFEST.workspace,
+    )
+    assert again.steps == MANIFEST.steps
+
+
+def test_names_of_any_language(read):
+    named = replace(MANIFEST, inputs=(TensorSpec('вход/"1"\n', (1,), "float32"),))
+    assert read(json.loads(named.to_json())).inputs == named.inputs
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in fields(Manifest) if entry.name != "schema"])
+def test_a_field_that_is_missing(read, tmp_path, name):
+    with pytest.raises(ArtifactError) as caught:
+        read({key: value for key, value in STORED.items() if key != name})
+    path = tmp_path / "manifest.json"
+    assert str(caught.value) == f"{path} is damaged (field {name!r} is missing); build the artifact again"
+
+
+@pytest.mark.parametrize("where", ["", "inputs", "masks", "input_views", "constants", "workspace", "steps"])
+def test_a_field_that_is_unknown(read, where):
+    stored = copy.deepcopy(STORED)
+    (stored[where][0] if where else stored)["novel"] = 1
+    with pytest.raises(ArtifactError, match=r"is damaged \(field 'novel' is unknown\); build the artifact again$"):
+        read(stored)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        (("threads",), "2", "field 'threads' is no int"),
+        (("threads",), True, "field 'threads' is no int"),
+        (("workspace_bytes",), -1, "field 'workspace_bytes' is no int"),
+        (("target",), None, "field 'target' is no Mapping[str, Any]"),
+        (("versions",), {"lascompile": 1}, "field 'versions' is no Mapping[str, str]"),
+        (("inputs",), 3, "field 'inputs' is no Sequence[TensorSpec]"),
+        (("inputs", 0), [1], "field 'inputs' is no Sequence[TensorSpec]"),
+        (("inputs", 0, "shape"), [1, "3"], "field 'shape' is no tuple[int, ...]"),
+        (("inputs", 0, "shape"), [1, -3], "field 'shape' is no tuple[int, ...]"),
+        (("constants", 0, "offset"), 0.5, "field 'offset' is no int"),
+        (("masks", 0, "size"), [8], "field 'size' is no tuple[int, int]"),
+        (("steps", 0, "forced"), 1, "field 'forced' is no bool"),
+        (("steps", 0, "count"), "x", "field 'count' is no int | None"),
+    ],
+)
+def test_a_field_of_another_type(read, tmp_path, path, value, says):
+    stored = copy.deepcopy(STORED)
+    place = stored
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    with pytest.raises(ArtifactError) as caught:
+        read(stored)
+    assert str(caught.value) == f"{tmp_path / 'manifest.json'} is damaged ({says}); build the artifact again"
+
+
+def places(value, path=()):
+    """Where in a JSON value something can be put in the place of something else."""
+    yield path
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        yield from places(child, (*path, key))
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    where=st.sampled_from(list(places(STORED))),
+    value=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+        max_leaves=4,
+    ),
+)
+def test_anything_anywhere_is_refused_in_one_line_or_read(read, where, value):
+    stored = copy.deepcopy(STORED)
+    if where:
+        place = stored
+        for key in where[:-1]:
+            place = place[key]
+        place[where[-1]] = value
+    else:
+        stored = value
+    try:
+        manifest = read(stored)
+    except ArtifactError as error:
+        assert "\n" not in str(error)
+    else:
+        assert plain(manifest) == stored
+
+
+def test_files_are_checked(tmp_path):
+    (tmp_path / "model-0.so").write_bytes(b"library")
+    (tmp_path / "constants.bin").write_bytes(b"")
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
+    manifest = replace(MANIFEST, files=sums)
+    check_files(tmp_path, manifest)
+    (tmp_path / "model-0.so").write_bytes(b"librarY")
+    with pytest.raises(ArtifactError, match=r"model-0\.so is damaged: its checksum is not the manifest's"):
+        check_files(tmp_path, manifest)
+    (tmp_path / "model-0.so").unlink()
+    with pytest.raises(ArtifactError, match=r"model-0\.so is missing; build the artifact again$"):
+        check_files(tmp_path, manifest)
+
+
+FILES = {"model-0.so": b"library", "constants.bin": b""}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_without_a_checksum(tmp_path, name):
+    for file, content in FILES.items():
+        (tmp_path / file).write_bytes(content)
+    sums = {file: hashlib.sha256(content).hexdigest() for file, content in FILES.items() if file != name}
+    with pytest.raises(ArtifactError, match=rf"manifest\.json is damaged \(no checksum of {name}\)"):
+        check_files(tmp_path, replace(MANIFEST, files=sums))
+
+
+def test_checksums_of_large_files(tmp_path):
+    """Longer than what is read at once."""
+    content = bytes(range(256)) * (20 << 10)
+    (tmp_path / "large").write_bytes(content)
+    assert len(content) > 1 << 22
+    assert sha256(tmp_path / "large") == hashlib.sha256(content).hexdigest()
