@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from onnx_ir.passes import common as ir_passes
 
 from lascompile.errors import UnsupportedModelError, UsageError
+from lascompile.frontend.silence import silent
 
 MINIMUM_OPSET = 11
 _EXPORT_OPSET = 18
@@ -48,10 +49,10 @@ def load_model(path: str | Path, shapes: Mapping[str, Sequence[int]] | None = No
     """
     path = Path(path)
     model = _read(path)
-    _check_opset(model, path)
     # Files of the first format versions list weights among the inputs, as something a caller may replace.
     ir_passes.RemoveInitializersFromInputsPass()(model)
     _set_input_shapes(model, dict(shapes or {}))
+    _check_connected(model, path)
     _check_inference_mode(model)
     _check_input_types(model)
     return model
@@ -69,8 +70,12 @@ def _read(path: Path) -> ir.Model:
         ) from None
     if not proto.graph.node or not proto.opset_import:
         raise UnsupportedModelError(f"{path}: {_describe(path)}")
+    _check_opset(proto, path)
     try:
-        return ir.from_proto(proto)
+        with silent("onnx_ir"):
+            model = ir.from_proto(proto)
+        model.graph.sort()
+        return model
     except Exception as error:  # any malformed field: the deserialiser has no exception type of its own
         raise UnsupportedModelError(
             f"{path}: the ONNX graph is malformed ({_in_one_line(error)}); export it again"
@@ -103,8 +108,8 @@ def _describe(path: Path) -> str:
     return "not an ONNX file; give the one that PyTorch exported"
 
 
-def _check_opset(model: ir.Model, path: Path) -> None:
-    version = model.opset_imports.get("", 0)
+def _check_opset(proto: onnx.ModelProto, path: Path) -> None:
+    version = max((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), default=0)
     newest = onnx.defs.onnx_opset_version()
     if version < MINIMUM_OPSET:
         raise UnsupportedModelError(
@@ -135,6 +140,19 @@ def _set_input_shapes(model: ir.Model, shapes: dict[str, Sequence[int]]) -> None
             )
     if shapes:
         _forget_inferred_shapes(model)
+
+
+def _check_connected(model: ir.Model, path: Path) -> None:
+    """Check that there is an output, and that something provides every value that is read."""
+    if not model.graph.outputs:
+        raise UnsupportedModelError(f"{path}: the model has no outputs; export it again")
+    read = [(f"node {node.name!r}", value) for node in model.graph for value in node.inputs if value is not None]
+    read += [("the model", value) for value in model.graph.outputs]
+    for reader, value in read:
+        if value.producer() is None and not value.is_graph_input() and not value.is_initializer():
+            raise UnsupportedModelError(
+                f"{path}: {reader} needs {value.name!r}, which nothing computes; export the model again"
+            )
 
 
 def _show(dims: Sequence[int | ir.SymbolicDim] | None) -> str:

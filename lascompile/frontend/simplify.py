@@ -8,17 +8,20 @@ that no output reads, and nodes keep the names that the file gives them.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Container
 
+import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common as ir_passes
 from onnxscript import optimizer
 
+from lascompile.analysis.elements import shape_of
 from lascompile.errors import UnsupportedModelError
 from lascompile.frontend.fold_into_conv import fold_into_convs
+from lascompile.frontend.silence import silent
 from lascompile.frontend.split_batch_norm import split_batch_norms
+from lascompile.frontend.supported import check_supported
 
 # Constant folding stops at this size by default, lest models grow; our constants are read once at build time.
 _ANY_SIZE = 1 << 40
@@ -37,32 +40,21 @@ def simplify(model: ir.Model) -> ir.Model:
     """
     names = _names_by_output(model.graph)
     inputs = [str(value.name) for value in model.graph.inputs]
-    with _only_errors("onnxscript"):
+    with silent("onnxscript", "onnx_ir"):
         ir_passes.InlinePass()(model)
         ir_passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
         _fold_constants(model)
         split_batch_norms(model.graph)
         fold_into_convs(model.graph)
         optimizer.optimize_ir(model, input_size_limit=_ANY_SIZE, output_size_limit=_ANY_SIZE, should_fold=_folds)
-    ir_passes.ShapeInferencePass()(model)
-    ir_passes.RemoveUnusedNodesPass()(model)
+        ir_passes.ShapeInferencePass()(model)
+        ir_passes.RemoveUnusedNodesPass()(model)
     _name_nodes(model.graph, names)
     _name_inputs(model.graph, inputs)
-    _check_static(model.graph)
+    _check_static(model)
+    _check_convolutions(model.graph)
     _check_element_types(model.graph)
     return model
-
-
-@contextmanager
-def _only_errors(logger_name: str) -> Iterator[None]:
-    """Keep what a library remarks on its own work out of our output."""
-    logger = logging.getLogger(logger_name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _fold_constants(model: ir.Model) -> None:
@@ -123,17 +115,53 @@ def _name_inputs(graph: ir.Graph, names: list[str]) -> None:
             value.name = name
 
 
-def _check_static(graph: ir.Graph) -> None:
+def _check_static(model: ir.Model) -> None:
     unknown = [
         node
-        for node in graph
+        for node in model.graph
         for value in node.outputs
         if value.name and (value.uses() or value.is_graph_output()) and not _is_static(value)
     ]
     if unknown:
+        check_supported(model.graph, _OnnxOperators())
+        _check_consistent(model)
         raise UnsupportedModelError(
             f"the output shape of {_list(unknown)} depends on data; compile a graph whose shapes are static"
         )
+
+
+class _OnnxOperators(Container[str]):
+    """All that the installed onnx knows, compiled or not."""
+
+    def __contains__(self, name: object) -> bool:
+        return bool(onnx.defs.has(str(name)))
+
+
+def _check_consistent(model: ir.Model) -> None:
+    """Find out whether shapes are unknown because they contradict each other."""
+    try:
+        onnx.shape_inference.infer_shapes(ir.to_proto(model), check_type=True, strict_mode=True, data_prop=True)
+    except onnx.shape_inference.InferenceError as error:
+        details = re.sub(r"\[\w+\] |Inference error\(s\): ", "", " ".join(str(error).split()))
+        raise UnsupportedModelError(
+            f"shapes or types in the graph do not fit together: {details}; check --shape, or export the model again"
+        ) from None
+    except ValueError:  # larger than the 2 GiB that this takes: go on without the details
+        pass
+
+
+def _check_convolutions(graph: ir.Graph) -> None:
+    """Shape inference does not look at the channels of a convolution's input."""
+    for node in graph:
+        if node.op_type != "Conv":
+            continue
+        (_, channels, *_), (_, of_group, *_) = (shape_of(value) for value in node.inputs[:2] if value is not None)
+        expected = of_group * node.attributes.get_int("group", 1)
+        if channels != expected:
+            raise UnsupportedModelError(
+                f"node {node.name!r} (Conv) reads {channels} channels, but its weights are for {expected}; "
+                "check --shape, or export the model again"
+            )
 
 
 def _is_static(value: ir.Value) -> bool:

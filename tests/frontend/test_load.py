@@ -263,6 +263,105 @@ def test_a_malformed_graph(model: onnx.ModelProto, path: Path) -> None:
     assert message.startswith(f"{path}: the ONNX graph is malformed (")
 
 
+def unsorted(build: Builder) -> onnx.ModelProto:
+    model = build.model([1, 3, 8, 8], build.add("Relu", build.add("Neg", INPUT)))
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes[::-1])
+    return model
+
+
+def test_nodes_in_another_order_are_sorted(path: Path) -> None:
+    assert [node.op_type for node in load_model(saved(unsorted(Builder()), path)).graph] == ["Neg", "Relu", "Identity"]
+
+
+def cyclic(build: Builder) -> onnx.ModelProto:
+    model = build.model([1, 3, 8, 8], build.add("Relu", build.add("Neg", INPUT, name="n"), name="r"))
+    model.graph.node[0].input[0] = "r:0"
+    return model
+
+
+def without_outputs(build: Builder) -> onnx.ModelProto:
+    model = build.model([1, 3, 8, 8], build.add("Relu", INPUT))
+    del model.graph.output[:]
+    return model
+
+
+def with_an_unknown_output(build: Builder) -> onnx.ModelProto:
+    model = build.model([1, 3, 8, 8], build.add("Relu", INPUT))
+    model.graph.output[0].name = "z"
+    return model
+
+
+DISCONNECTED: dict[str, tuple[Callable[[Builder], onnx.ModelProto], str]] = {
+    "cycle": (cyclic, "the ONNX graph is malformed (Graph contains a cycle"),
+    "no outputs": (without_outputs, "the model has no outputs; export it again"),
+    "unknown output": (with_an_unknown_output, "the model needs 'z', which nothing computes; export the model again"),
+    "unknown input": (
+        lambda build: build.model([1, 3, 8, 8], build.add("Add", INPUT, "missing", name="sum")),
+        "node 'sum' needs 'missing', which nothing computes; export the model again",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DISCONNECTED)
+def test_graphs_that_are_not_connected(case: str, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    make, reason = DISCONNECTED[case]
+    assert refusal(UnsupportedModelError, saved(make(Builder()), path)).startswith(f"{path}: {reason}")
+    assert not caplog.records
+
+
+INCONSISTENT: dict[str, tuple[Callable[[Builder], str], str]] = {
+    "shapes": (
+        lambda b: b.add("Add", INPUT, b.constant(np.zeros(5, np.float32)), name="sum"),
+        "shapes or types in the graph do not fit together: (op_type:Add, node name: sum): Incompatible dimensions; "
+        "check --shape, or export the model again",
+    ),
+    "types": (
+        lambda b: b.add("Add", INPUT, b.ints(1), name="sum"),
+        "shapes or types in the graph do not fit together: (op_type:Add, node name: sum): B has inconsistent type",
+    ),
+    "inputs": (
+        lambda b: b.add("Conv", INPUT, name="conv"),
+        "shapes or types in the graph do not fit together: (op_type:Conv, node name: conv): Node with schema",
+    ),
+    "channels": (
+        lambda b: b.conv(INPUT, 7, 4, 3, "conv"),
+        "node 'conv' (Conv) reads 3 channels, but its weights are for 7; check --shape, or export the model again",
+    ),
+    "operator": (
+        lambda b: b.add("Fold", INPUT, name="f"),
+        "operators that are not supported: Fold (f); write that part of the network with other operators",
+    ),
+    "domain": (
+        lambda b: b.add("Relu", b.add("Fold", INPUT, name="f", domain="com.example")),
+        "operators that are not supported: com.example::Fold (f)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", INCONSISTENT)
+def test_graphs_that_contradict_themselves(case: str, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    add, reason = INCONSISTENT[case]
+    build = Builder()
+    model = load_model(saved(build.model([1, 3, 8, 8], add(build)), path))
+    with pytest.raises(UnsupportedModelError) as caught:
+        simplify(model)
+    assert str(caught.value).startswith(reason)
+    assert not caplog.records
+
+
+def test_a_loop_is_refused_by_name(path: Path) -> None:
+    build = Builder()
+    infos = [helper.make_tensor_value_info(name, kind, None) for name, kind in (("i", 7), ("c", 9), ("v", 1))]
+    outputs = [helper.make_tensor_value_info(name, kind, None) for name, kind in (("d", 9), ("w", 1))]
+    nodes = [helper.make_node("Identity", ["c"], ["d"]), helper.make_node("Neg", ["v"], ["w"])]
+    body = helper.make_graph(nodes, "body", infos, outputs)
+    looped = build.add("Loop", "", build.constant(np.array(True)), INPUT, body=body, name="again")
+    with pytest.raises(UnsupportedModelError, match=r"operators that are not supported: Loop \(again\); export with"):
+        simplify(load_model(saved(build.model([1, 3, 8, 8], looped), path)))
+
+
 def test_nothing_is_warned_of(model: onnx.ModelProto, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
