@@ -10,7 +10,7 @@ from typing import Any, Literal
 import onnx_ir as ir
 
 from lascompile.analysis.coverage import Coverage
-from lascompile.analysis.demand import NOWHERE, Demand
+from lascompile.analysis.demand import NOWHERE, Demand, everywhere
 from lascompile.analysis.facts import operator
 from lascompile.analysis.fill import Fill
 from lascompile.analysis.flops import flops_of
@@ -19,7 +19,7 @@ from lascompile.analysis.names import common_module, module_of
 from lascompile.analysis.reasons import why_dense
 from lascompile.analysis.refusals import Refusal
 from lascompile.analysis.regions import Region, ancestors, find_regions
-from lascompile.analysis.rules.convolution import window_of
+from lascompile.analysis.rules.convolution import has_constant_weights, window_of
 
 Kind = Literal["bottleneck", "basic", "residual", "plain"]
 Part = Literal["branch", "shortcut", "masker", "attention"]
@@ -243,6 +243,9 @@ class _Describer:
         )
 
     def _demand(self, node: ir.Node) -> Demand:
+        """Where a convolution has to be computed: without known weights it has no kernel that skips anything."""
+        if not has_constant_weights(node):
+            return everywhere(node)
         return self._demands.get(node.outputs[0], NOWHERE)
 
 

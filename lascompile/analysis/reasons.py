@@ -11,6 +11,7 @@ from lascompile.analysis.gates import Gate
 from lascompile.analysis.names import module_of
 from lascompile.analysis.refusals import Refusal, find_refusal
 from lascompile.analysis.regions import Region
+from lascompile.analysis.rules.convolution import has_constant_weights
 
 _UNMASKED = Refusal(
     "no mask multiplies this branch",
@@ -23,6 +24,8 @@ def why_dense(
 ) -> Refusal:
     """What keeps the convolutions `dense` of the branch of `region` from being skipped anywhere."""
     last = dense[-1]
+    if not has_constant_weights(last):
+        return _of_weights(last)
     behind = region.branch[region.branch.index(last) + 1 :]
     nearby = [gates[node] for node in behind if node in gates]
     if any(gate.is_spatial for gate in nearby):
@@ -44,6 +47,13 @@ def why_dense(
 
 def _of_demand(demand: Demand) -> Refusal:
     return Refusal(demand.reason or "", demand.advice or "")
+
+
+def _of_weights(convolution: ir.Node) -> Refusal:
+    return Refusal(
+        f"the weights of Conv {convolution.name} are computed while the network runs",
+        "use weights that are known when the model is exported",
+    )
 
 
 def _of_channels(gate: Gate) -> Refusal:
