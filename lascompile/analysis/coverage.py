@@ -55,7 +55,7 @@ def _shape_of(demand: Demand) -> object:
     for mask in masks:
         number.setdefault(mask.decision, len(number))
     return frozenset(
-        (number[f.mask.decision], f.mask.inverted, f.mask.size, f.mask.index.tobytes(), f.windows)
+        (number[f.mask.decision], f.mask.inverted, f.mask.size, f.mask.patches.tobytes(), f.windows)
         for f in demand.footprints
     )
 
@@ -70,7 +70,7 @@ def _patches(footprint: Footprint) -> _Patches:
 
 def _own_patches(mask: Mask) -> _Patches:
     """The patch of each group, for every pixel of the masked map."""
-    return _distinct(mask.index.T.reshape(*mask.size, mask.groups))
+    return _distinct(mask.patches.T.reshape(*mask.size, mask.groups))
 
 
 def _through(patches: _Patches, window: Window) -> _Patches:

@@ -26,13 +26,18 @@ _ELEMENTWISE = {
 _ALONG_AXIS = {"ArgMax", "ArgMin"}
 
 
-def representatives(value: ir.Value) -> np.ndarray:
-    """For each element of `value`, the first known to equal it, counted in row-major order (int32)."""
+def count_elements(value: ir.Value) -> np.ndarray:
+    """The numbers of the elements of `value` in row-major order, in its shape (int32)."""
+    shape = shape_of(value)
+    return np.arange(np.prod(shape, dtype=np.int64), dtype=np.int32).reshape(shape)
+
+
+def find_equals(value: ir.Value) -> np.ndarray | None:
+    """For each element of `value`, the first known to equal it (int32, flat); None if all of them may differ."""
     if not _repeats(value):
-        return _distinct(value)
-    labels = _labels(value)
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    return first.astype(np.int32)[inverse].reshape(labels.shape)
+        return None
+    _, first, inverse = np.unique(_labels(value), return_index=True, return_inverse=True)
+    return first.astype(np.int32)[inverse.reshape(-1)]
 
 
 def move_elements(node: ir.Node, elements: np.ndarray) -> np.ndarray:
@@ -99,7 +104,7 @@ def _labels(value: ir.Value) -> np.ndarray:
     node = value.producer()
     sources = _sources(value)
     if node is None or not sources:
-        return _distinct(value)
+        return count_elements(value)
     if moves_elements(node):
         return move_elements(node, _labels(sources[0]))
     if operator(node) in _ALONG_AXIS:
@@ -116,11 +121,6 @@ def _tuples(labels: np.ndarray | list[np.ndarray]) -> np.ndarray:
 def _pairs(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     both = a.astype(np.int64) * (int(b.max()) + 1) + b
     return np.unique(both, return_inverse=True)[1].reshape(both.shape).astype(np.int32)
-
-
-def _distinct(value: ir.Value) -> np.ndarray:
-    shape = shape_of(value)
-    return np.arange(np.prod(shape, dtype=np.int64), dtype=np.int32).reshape(shape)
 
 
 def _is_threshold(value: ir.Value) -> bool:

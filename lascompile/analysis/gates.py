@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from lascompile.analysis.elements import find_equals
 from lascompile.analysis.facts import constant, is_binary, operator
 from lascompile.analysis.masks import Mask, index_of_pixels, trace_decision
 
@@ -108,9 +109,10 @@ def _gates_at(node: ir.Node, masks: list[Mask]) -> Iterator[Gate]:
         if trace is None:
             continue
         shape = feature_map_shape(output)
-        index, channel_group = index_of_pixels(trace, reading.selector, shape)
+        index, channel_group = index_of_pixels(trace, shape)
         size = (shape[0], shape[2], shape[3])
-        mask = _shared(masks, Mask(trace.decision, index, size, reading.inverted != trace.inverted))
+        inverted = reading.inverted != trace.inverted
+        mask = _shared(masks, Mask(trace.decision, index, size, inverted, find_equals(trace.decision)))
         yield Gate(node, mask, reading.gated, reading.otherwise, channel_group)
         return
 

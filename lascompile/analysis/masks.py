@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from lascompile.analysis.elements import move_elements, representatives
+from lascompile.analysis.elements import count_elements, move_elements
 from lascompile.analysis.facts import constant, is_binary, moves_elements, operator
 
 _MOST_GROUPS = 8
@@ -30,12 +30,14 @@ class Mask:
         index: [G, N*H*W] int32, the decision's element that group g obeys at each pixel.
         size: N, H, W of the map that is masked.
         inverted: True if a pixel is active where the decision is 0.
+        equals: For each element of the decision, the first that is known to equal it; None if all may differ.
     """
 
     decision: ir.Value
     index: np.ndarray
     size: tuple[int, int, int]
     inverted: bool
+    equals: np.ndarray | None = None
 
     @property
     def name(self) -> str:
@@ -46,6 +48,11 @@ class Mask:
     def groups(self) -> int:
         """Masks per pixel (`mask_channel_group`)."""
         return len(self.index)
+
+    @property
+    def patches(self) -> np.ndarray:
+        """[G, N*H*W] int32, what `index` is but for elements that are equal: one number for each patch."""
+        return self.index if self.equals is None else self.equals[self.index]
 
     @property
     def cells(self) -> tuple[int, int]:
@@ -73,7 +80,7 @@ class Mask:
     def _first_of_patch(self) -> tuple[np.ndarray, np.ndarray]:
         """Does a new patch start in this row, in this column? Bool [H] and [W]."""
         _, height, width = self.size
-        index = self.index.reshape(-1, height, width)
+        index = self.patches.reshape(-1, height, width)
         rows, columns = np.ones(height, bool), np.ones(width, bool)
         rows[1:] = (index[:, 1:] != index[:, :-1]).any(axis=(0, 2))
         columns[1:] = (index[:, :, 1:] != index[:, :, :-1]).any(axis=(0, 1))
@@ -111,15 +118,13 @@ def trace_decision(selector: ir.Value) -> Trace | None:
     return Trace(value, tuple(path[::-1]), inverted)
 
 
-def index_of_pixels(
-    trace: Trace, selector: ir.Value, shape: tuple[int, int, int, int]
-) -> tuple[np.ndarray, np.ndarray]:
+def index_of_pixels(trace: Trace, shape: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Which element of the decision each pixel and each channel of a map [N, C, H, W] obeys.
 
     Returns:
         `Mask.index` [G, N*H*W] and the group of each channel [C], both int32.
     """
-    moved = representatives(trace.decision)
+    moved = count_elements(trace.decision)
     for node in trace.path:
         moved = moved if operator(node) in ("Cast", "Not", "Sub") else move_elements(node, moved)
     batch, channels, height, width = shape

@@ -109,7 +109,9 @@ def test_a_comparison_of_an_upsampled_map_decides_once_a_patch() -> None:
     gate = gate_of(Form(upsampling="threshold_late", size=(8, 8), cells=(2, 2), block="single"))
     assert gate.mask.decision.shape == (1, 1, 8, 8)
     assert gate.mask.granularity == (4, 4)
-    assert sorted(set(gate.mask.index.reshape(-1))) == [0, 4, 32, 36]
+    assert sorted(set(gate.mask.patches.reshape(-1))) == [0, 4, 32, 36]
+    # Each pixel still obeys its own element, so that decisions which are imposed may differ within a patch.
+    np.testing.assert_array_equal(gate.mask.index, [np.arange(64)])
 
 
 def test_an_argmax_of_an_upsampled_map_decides_once_a_patch() -> None:

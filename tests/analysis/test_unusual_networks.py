@@ -72,4 +72,4 @@ def test_no_convolution_is_in_two_blocks(name: str) -> None:
 def test_patches_of_a_product_are_those_of_both() -> None:
     (gate,) = analyse(NETWORKS["product_of_masks"]()).gates
     assert gate.mask.granularity == (3, 3)
-    assert len(np.unique(gate.mask.index)) == 16
+    assert len(np.unique(gate.mask.patches)) == 16
