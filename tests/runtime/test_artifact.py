@@ -1,6 +1,7 @@
 """Outputs of an artifact: the same every time, wherever it lies and whatever threads it runs on."""
 
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -46,6 +47,25 @@ def test_two_threads_call_at_once(artifact):
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(lambda turn: artifact(inputs[turn % 2]), range(40)))
     assert all(np.array_equal(result, expected[turn % 2]) for turn, result in enumerate(results))
+
+
+def test_calls_take_turns(artifact, image, monkeypatch):
+    """They share one workspace."""
+    real, inside, seen = artifact._main, [], []
+
+    def slow(*arguments):
+        inside.append(None)
+        time.sleep(0.005)
+        seen.append(len(inside))
+        real(*arguments)
+        inside.pop()
+
+    monkeypatch.setattr(artifact, "_main", slow)
+    calls = (artifact.run, artifact.run_with_masks, lambda x: artifact.profile(x, repeats=1))
+    with ThreadPoolExecutor(3) as pool:
+        for done in [pool.submit(call, image) for call in calls * 2]:
+            done.result()
+    assert seen == [1] * 8
 
 
 def test_artifacts_of_different_threads_in_turn(built, image):
