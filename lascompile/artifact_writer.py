@@ -164,7 +164,8 @@ def _masks(
     program: Program, gates: Sequence[Gate], blocks: Sequence[Block], signature: Signature
 ) -> list[MaskSpec]:
     block_of = {block.mask: block.name for block in reversed(blocks) if block.mask}
-    masks = {gate.mask.name: gate.mask for gate in gates if gate.mask.name in program.decisions}
+    spatial = [gate.mask for gate in gates if gate.is_spatial]  # a decision may switch channels elsewhere
+    masks = {mask.name: mask for mask in spatial if mask.name in program.decisions}
     position = {buffer.root: place for place, buffer in enumerate(signature.workspace)}
     return [
         MaskSpec(

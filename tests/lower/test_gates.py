@@ -168,6 +168,18 @@ def test_one_decision_at_two_resolutions(checked: Checked) -> None:
     checked(net.network(net.masked_block(x, 8, "second", net.upsampled("mask:0", 2))))
 
 
+def test_decision_that_also_skips_channels(checked: Checked) -> None:
+    """Its first group for a spatial mask, all sixteen for a mask of as many channels, which is compiled dense."""
+    net = Net()
+    x = net.stem(16)
+    decision = net.decision(x, 16, "mask", groups=16)
+    first = net.add("Slice", decision, *(net.ints(i) for i in (0, 1, 1)))
+    x = net.masked_block(x, 16, "spatial", net.upsampled(first))
+    built = checked(net.network(net.masked_block(x, 16, "channels", net.upsampled(decision))))
+    assert [len(mask.shape) for mask in built.artifact.manifest.masks] == [4]
+    assert built.labels().count("masked_conv1x1_scatter_add") == 1
+
+
 def test_first_convolution_with_a_dense_reader(checked: Checked) -> None:
     """It is needed everywhere, so it is not packed; the others still are."""
     net = Net()
