@@ -130,9 +130,10 @@ class Lists:
         return active
 
 
-def _order(footprint: Footprint) -> tuple[str, int]:
+def _order(footprint: Footprint) -> tuple[str, bool, bytes, str]:
     """An order of footprints that does not change from run to run."""
-    return footprint.mask.name, len(footprint.windows)
+    mask = footprint.mask
+    return mask.name, mask.inverted, mask.index.tobytes(), repr(footprint.windows)
 
 
 def window_shape(window: Window, batch: int) -> WindowShape:
