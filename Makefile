@@ -19,8 +19,8 @@ demo: $(VENV)/.demo
 	$(LASCOMPILE) export lasnet_resnet50 --granularity 4,4,2,1 --activation-rate 0.5 -o $(MODEL).onnx
 	$(LASCOMPILE) build $(MODEL).onnx -o $(MODEL).lasc
 	$(LASCOMPILE) verify $(MODEL).lasc --onnx $(MODEL).onnx
-	$(LASCOMPILE) bench $(MODEL).lasc --onnx $(MODEL).onnx --baselines onnxruntime
-	$(LASCOMPILE) run $(MODEL).lasc --masks demo/masks
+	$(LASCOMPILE) bench $(MODEL).lasc --onnx $(MODEL).onnx --baselines onnxruntime --seed 1
+	$(LASCOMPILE) run $(MODEL).lasc --seed 1 --masks demo/masks
 
 test: lint
 	$(BIN)/python -m pytest
