@@ -61,12 +61,13 @@ def _fill_operand(
     if kind == "table":
         arrays[f"table{i}"][...] = len(operand) - 1
         arrays[f"table{i}"][:count] = table[:count]
-    read = {
+    rows: dict[str, np.ndarray] = {
         "row": np.arange(1, count + 1),
-        "list": arrays["list"][:count] if "list" in arrays else [],
+        "list": arrays["list"][:count] if "list" in arrays else np.array([], int),
         "table": table[:count],
         "image": np.arange(1, workload.operand_rows[i] + 1),
-    }[kind]
+    }
+    read = rows[kind]
     operand[read] = rng.standard_normal((len(read), operand.shape[1]))
 
 
