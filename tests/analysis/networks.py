@@ -172,7 +172,12 @@ def _logits(build: Builder, form: Form, name: str, x: str, size: tuple[int, int]
         pooled = x
     else:
         pooled = _pooled(build, x, size, form.cells)
-    return build.conv(pooled, channels, 2 * form.mask_groups, 1, f"{name}.masker.conv2")
+    return centred(build, build.conv(pooled, channels, 2 * form.mask_groups, 1, f"{name}.masker.conv2"))
+
+
+def centred(build: Builder, logits: str) -> str:
+    """Logits about their mean over the map, so that about half of the patches are on."""
+    return build.add("Sub", logits, build.add("ReduceMean", logits, axes=[2, 3]))
 
 
 def _pooled(build: Builder, x: str, size: tuple[int, int], cells: tuple[int, int]) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lascompile.analysis.blocks import find_blocks
+from tests.analysis.interpreter import evaluate
 from tests.analysis.networks import INPUT
 from tests.analysis.soundness import Analysis, analyse, check_demands, check_fills
 from tests.analysis.unusual import NETWORKS, SHAPE
@@ -38,6 +39,9 @@ def understood(name: str) -> Analysis:
         inputs = {INPUT: np.random.default_rng(seed).standard_normal(SHAPE, np.float32)}
         check_demands(analysis, inputs)
         check_fills(analysis, inputs)
+        values = evaluate(analysis.graph, inputs)
+        on = [gate.mask.active(values[gate.mask.decision]).mean() for gate in analysis.gates if gate.is_spatial]
+        assert all(0 < share < 1 for share in on)
     return analysis
 
 

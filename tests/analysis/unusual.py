@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import onnx
 
-from tests.analysis.networks import INPUT, Builder
+from tests.analysis.networks import INPUT, Builder, centred
 
 SHAPE = (1, 3, 12, 12)
 CHANNELS, SIZE = 8, 12
@@ -25,7 +25,7 @@ class Net(Builder):
         """A decision [1, 1, cells, cells]."""
         window = SIZE // cells
         pooled = self.add("AveragePool", x, kernel_shape=[window, window], strides=[window, window])
-        return self.add("Greater", self.conv(pooled, CHANNELS, 1, 1, name), self.number(0))
+        return self.add("Greater", centred(self, self.conv(pooled, CHANNELS, 1, 1, name)), self.number(0))
 
     def upsample(self, decision: str) -> str:
         """A multiplier [1, 1, SIZE, SIZE]."""
@@ -61,9 +61,9 @@ def decided_in_turn() -> onnx.ModelProto:
     net = Net()
     x = net.stem()
     shared = net.layer(x, "shared")
-    first = net.add("Greater", net.conv(x, CHANNELS, 1, 1, "masker1"), net.number(0))
+    first = net.add("Greater", centred(net, net.conv(x, CHANNELS, 1, 1, "masker1")), net.number(0))
     early = net.add("Where", first, net.layer(shared, "early"), net.number(0))
-    second = net.add("Greater", net.conv(early, CHANNELS, 1, 1, "masker2"), net.number(0))
+    second = net.add("Greater", centred(net, net.conv(early, CHANNELS, 1, 1, "masker2")), net.number(0))
     return net.finish(net.add("Add", early, net.add("Where", second, net.layer(shared, "late"), net.number(0))))
 
 
