@@ -12,6 +12,7 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 
+from lascompile.analysis.elements import find_equals
 from lascompile.compile import build
 from lascompile.frontend.impose import ImposedDecision, impose_decisions
 from lascompile.frontend.simplify import simplify
@@ -33,10 +34,10 @@ class Compiled:
     decisions: dict[str, ImposedDecision] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._free = _session(self.model)
+        self._free = session_of(self.model)
         imposed = impose_decisions(simplify(ir.from_proto(self.model)))
         self.decisions = imposed.decisions
-        self._imposed = _session(ir.to_proto(imposed.model))
+        self._imposed = session_of(ir.to_proto(imposed.model))
 
     def check_free(self, *inputs: np.ndarray) -> list[np.ndarray]:
         """The artifact takes the decisions that the model takes, and computes what it computes; its outputs."""
@@ -76,10 +77,8 @@ class Compiled:
 
     def _repeated(self, name: str, mask: np.ndarray) -> np.ndarray:
         """`mask`, equal where the network can only decide equally (a decision taken after upsampling)."""
-        from lascompile.analysis.elements import representatives
-
-        first = representatives(self.decisions[name].masks[0].decision)
-        return mask.reshape(-1)[first.reshape(-1)].reshape(mask.shape)
+        equal = find_equals(self.decisions[name].masks[0].decision)
+        return mask if equal is None else mask.reshape(-1)[equal.reshape(-1)].reshape(mask.shape)
 
     @property
     def names(self) -> list[str]:
@@ -145,7 +144,7 @@ def _first_image(shape: tuple[int, ...]) -> np.ndarray:
     return mask
 
 
-def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+def session_of(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3

@@ -23,6 +23,13 @@ class Net(Builder):
     def relu(self, x: str) -> str:
         return self.add("Relu", x)
 
+    def number_of(self, *numbers: float) -> str:
+        """A constant vector of float32."""
+        return self.constant(np.array(numbers, np.float32))
+
+    def zeros(self, *shape: int) -> str:
+        return self.constant(np.zeros(shape, np.float32))
+
     def stem(self, channels: int = 8) -> str:
         """[N, 3, H, W] → [N, channels, H, W], never negative."""
         return self.relu(self.conv("x", 3, channels, 3, "stem"))
@@ -56,9 +63,8 @@ class Net(Builder):
         mask = self.add("Cast", decision, to=TensorProto.FLOAT)
         if patch == 1:
             return mask
-        scales = self.constant(np.array([1, 1, patch, patch], np.float32))
         modes = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-        return self.add("Resize", mask, "", scales, mode="nearest", **modes)
+        return self.add("Resize", mask, "", self.number_of(1, 1, patch, patch), mode="nearest", **modes)
 
     def masked_block(self, x: str, channels: int, name: str, mask: str) -> str:
         """relu(x + mask * bottleneck(x))"""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
@@ -13,7 +14,7 @@ from lascompile.compile import build
 from lascompile.errors import UnsupportedModelError
 from lascompile.frontend.simplify import simplify
 from lascompile.lower.supported import SUPPORTED
-from tests.differential.harness import compiled
+from tests.differential.harness import compiled, session_of
 from tests.differential.networks import Net, random_inputs
 from tests.lower.operators import FAMILIES, Family
 
@@ -36,6 +37,28 @@ def test_operators(name: str, tmp_path: Path) -> None:
     given = {value.name: array for value, array in zip(model.graph.input, random_inputs(model), strict=True)}
     given.update(family.values)
     compiled(model, tmp_path).check_free(*given.values())
+
+
+EDGES = np.array([np.nan, -np.nan, np.inf, -np.inf, 0, -0.0, 1, -1, 1e38, -1e38, 2.5, -2.5, 0.5], np.float32)
+
+
+def test_numbers_at_the_edges(tmp_path: Path) -> None:
+    """Of anything but feature maps, which kernels of our own serve: NaN, infinities, halves, NaN to every operator."""
+    net = Net()
+    functions = (
+        "Abs Ceil Elu Erf Exp Floor HardSigmoid HardSwish IsInf IsNaN LeakyRelu Neg Relu Round Selu Sigmoid Sign Sqrt "
+        "Tanh"
+    )
+    outputs = [net.add(function, "x") for function in functions.split()]
+    for function in ("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "Max", "Min"):
+        outputs += [net.add(function, "x", net.number(0.5)), net.add(function, net.number(0.5), "x")]
+    outputs += [net.add("Clip", "x", low, high) for low in ("", net.number(-2)) for high in ("", net.number(2))]
+    outputs.append(net.add("Cast", "x", to=onnx.TensorProto.BOOL))
+    model = net.network(*outputs, inputs=[("x", onnx.TensorProto.FLOAT, EDGES.shape)])
+    built = compiled(model, tmp_path)
+    expected = session_of(model).run(None, {"x": EDGES})
+    for got, reference, name in zip(built.artifact.run(EDGES), expected, outputs, strict=True):
+        np.testing.assert_allclose(got, reference, rtol=1e-6, atol=1e-7, equal_nan=True, err_msg=name)
 
 
 def test_every_supported_operator_is_tested() -> None:
