@@ -47,7 +47,7 @@ ACTIVATIONS: dict[str, Callable[..., Expr]] = {
     "tanh": tirx.tanh,
     "elu": _elu,
     "neg": lambda x: -x,
-    "abs": lambda x: tirx.Select(x < _f(0), -x, x),
+    "abs": tirx.abs,
 }
 
 BINARY: dict[str, Callable[[Expr, Expr], Expr]] = {

@@ -31,7 +31,7 @@ def _byte(value: int) -> Expr:
 
 
 def define_active(workload: ActiveWorkload) -> tirx.PrimFunc:
-    """decision [elements], index [G, rows] → active [rows + 1] and, for several groups, group_active [G, rows + 1]."""
+    """Decision [elements], index [G, rows] → active [rows + 1] and, for several groups, group_active [G, rows + 1]."""
     rows, groups = workload.rows, workload.groups
     buffers = {
         "decision": ((workload.elements,), workload.dtype),
@@ -60,7 +60,7 @@ def define_active(workload: ActiveWorkload) -> tirx.PrimFunc:
 
 
 def define_dilate(workload: DilateWorkload) -> tirx.PrimFunc:
-    """active [output pixels + 1] → reached [input pixels + 1]: 1 where the window of an active pixel reads."""
+    """Active [output pixels + 1] → reached [input pixels + 1]: 1 where the window of an active pixel reads."""
     window = workload.window
     height, width = window.input_size
     out_height, out_width = window.output_size
@@ -110,7 +110,7 @@ def define_union(workload: UnionWorkload) -> tirx.PrimFunc:
 
 
 def define_compact(workload: CompactWorkload) -> tirx.PrimFunc:
-    """active [rows + 1] → list [rows + ROW_SLACK], count [1], position [rows + 1].
+    """Active [rows + 1] → list [rows + ROW_SLACK], count [1], position [rows + 1].
 
     `list` holds the dense row numbers of the active pixels in order, then row rows + 1, which is slack. `position` is
     the packed row of each dense row, and 0 for row 0 and for inactive pixels.

@@ -6,6 +6,7 @@ function of one argument is applied to whatever the fill was.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import onnx_ir as ir
@@ -41,8 +42,7 @@ class Fill:
     @property
     def is_base(self) -> bool:
         """True if the value is the base itself there: nothing was applied, or nothing that changes it."""
-        base = _ZERO if self.base is None else range_of(self.base)
-        return all(_keeps(node, base) for node in self.then)
+        return leave_alone(self.then, self.base)
 
 
 def find_fills(graph: ir.Graph, gates: list[Gate]) -> dict[ir.Value, Fill]:
@@ -84,6 +84,12 @@ def _has_one_argument(node: ir.Node) -> bool:
     return operator(node) in elementwise.UNARY and all(
         value is None or constant(value) is not None for value in node.inputs[1:]
     )
+
+
+def leave_alone(nodes: Iterable[ir.Node], base: ir.Value | None) -> bool:
+    """True if operators of one argument, applied one after the other, change no element of `base`; None is zero."""
+    known = _ZERO if base is None else range_of(base)
+    return all(_keeps(node, known) for node in nodes)
 
 
 def _keeps(node: ir.Node, known: Range) -> bool:

@@ -70,6 +70,8 @@ def _read(path: Path) -> ir.Model:
         ) from None
     if not proto.graph.node or not proto.opset_import:
         raise UnsupportedModelError(f"{path}: {_describe(path)}")
+    for opset in proto.opset_import:
+        opset.domain = "" if opset.domain == "ai.onnx" else opset.domain  # two names of the same operators
     _check_opset(proto, path)
     try:
         with silent("onnx_ir"):

@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from lascompile.analysis.rules.convolution import window_of
 from lascompile.lower.context import Context, is_row_matrix, shape4
+from lascompile.lower.lists import window_shape
 from lascompile.workload import PoolWorkload, WindowShape
 
 _GLOBAL = {"GlobalAveragePool": "average", "GlobalMaxPool": "max", "ReduceMean": "average"}
@@ -60,9 +61,7 @@ def lower_pooling(context: Context, node: ir.Node) -> None:
         window = window_of(node)
         assert window is not None
         kind, counts_padding = _WINDOWED[node.op_type], bool(_integer(node, "count_include_pad", 0))
-        shape = WindowShape(
-            batch, window.kernel, window.stride, window.pad, window.dilation, window.input_size, window.output_size
-        )
+        shape = window_shape(window, batch)
     target = context.new_rows(output)
     workload = PoolWorkload(kind, shape, channels, counts_padding)
     context.run(workload, [context.rows_of(source), target], [target], str(node.name))

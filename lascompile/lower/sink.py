@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import onnx_ir as ir
 
-from lascompile.analysis.facts import is_nonnegative
+from lascompile.analysis.fill import leave_alone
 from lascompile.lower.activations import as_activations
 from lascompile.lower.chain import Chain
 from lascompile.lower.context import Context, pixel_count, shape4
@@ -91,7 +90,7 @@ def _base(context: Context, chain: Chain) -> Buffer:
     if base is None:
         return _spread(context, chain, ("scalar",), context.constant("zero", np.zeros(1, np.float32)), 0)
     rows = context.rows_of(base)
-    if _is_writable(context, chain, rows) and _keeps(chain.after_gate, base):
+    if _is_writable(context, chain, rows) and leave_alone(chain.after_gate, base):
         return rows
     return _spread(context, chain, ("row",), rows, pixel_count(base))
 
@@ -104,11 +103,6 @@ def _is_writable(context: Context, chain: Chain, rows: Buffer) -> bool:
     if chain.gate is not None and chain.gate.site is chain.anchor:
         sources = [chain.gate.gated]
     return all(context.rows.get(source) is not rows for source in sources)
-
-
-def _keeps(activations: list[ir.Node], base: ir.Value) -> bool:
-    """True if the activations leave every element of `base` as it is."""
-    return all(node.op_type == "Identity" or (node.op_type == "Relu" and is_nonnegative(base)) for node in activations)
 
 
 def _spread(context: Context, chain: Chain, kind: tuple[str], source: Buffer, source_rows: int) -> Buffer:

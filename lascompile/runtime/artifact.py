@@ -151,8 +151,9 @@ class Artifact:
         if missing or unknown:
             raise UsageError(f"masks must name every decision: missing {sorted(missing)}, unknown {sorted(unknown)}")
         for name, shape in expected.items():
-            if tuple(masks[name].shape) != tuple(shape):
-                raise UsageError(f"mask {name!r} is {_show(masks[name].shape)}, but {_show(shape)} is needed")
+            given = np.shape(masks[name])
+            if given != tuple(shape):
+                raise UsageError(f"mask {name!r} is {_show(given)}, but {_show(shape)} is needed")
 
 
 def _check_version(path: Path, manifest: Manifest) -> None:

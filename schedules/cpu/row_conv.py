@@ -18,6 +18,9 @@ _UNROLLED_FMAS = 256
 """Multiply-adds in the unrolled body: enough to hide the loop, few enough for the decoder's cache and for LLVM."""
 
 
+_MOST_ROWS = 14
+"""Rows of a tile at most: as many addresses are held, and more of them than this are spilled."""
+
 _LOSS_OF_HALF_TILE = 0.15
 """Share of speed that a tile of half the rows loses, since it reads its weights for half as many sums (measured)."""
 
@@ -83,7 +86,7 @@ def _register_tile(workload: ConvWorkload, target: Target) -> tuple[int, int]:
     width = max((w for w in widths if w <= 2 * target.lanes), default=min(widths))
     vectors = -(-width // target.lanes)
     # One register holds the broadcast input, `vectors` hold weights, and the rest are sums.
-    most = min((target.vector_registers - vectors - 1) // vectors, 14, ROW_SLACK - 1)
+    most = min((target.vector_registers - vectors - 1) // vectors, _MOST_ROWS)
     # A dense kernel knows its rows. A dynamic one meets any number; half of them, with half a tile wasted on average.
     expected = workload.rows if not workload.counted else workload.rows / 2
 
@@ -110,10 +113,10 @@ def schedule_row_conv(workload: ConvWorkload, decisions: Decisions) -> tirx.Prim
     """The kernel of `workload`, scheduled by `decisions` and guarded by its count.
 
     Raises:
-        ValueError: The tile is higher than the slack behind the rows, or than all rows together.
+        ValueError: The tile is higher than the slack behind the rows or than all rows together, or a number does not
+            divide what it cuts. The guard drops the predicates that TVM would write for the rest.
     """
-    if not 0 < decisions.tile_rows <= min(workload.rows, ROW_SLACK - 1):
-        raise ValueError(f"tile_rows is {decisions.tile_rows}, allowed is 1 to {min(workload.rows, ROW_SLACK - 1)}")
+    _check(workload, decisions)
     sch = Schedule(define_row_conv(workload, decisions.width))
     _walk_tiles(sch, decisions)
     _hold_sums_in_registers(sch, decisions)
@@ -154,3 +157,16 @@ def _hold_sums_in_registers(sch: Schedule, decisions: Decisions) -> None:
     row, block, channel = sch.get_loops(zero)[-3:]
     sch.unroll(row)
     sch.vectorize(channel)
+
+
+def _check(workload: ConvWorkload, decisions: Decisions) -> None:
+    highest = min(workload.rows, ROW_SLACK - 1)
+    if not 0 < decisions.tile_rows <= highest:
+        raise ValueError(f"tile_rows is {decisions.tile_rows}, allowed is 1 to {highest}")
+    blocks, _, depth, _ = weight_shape(workload, decisions.width)
+    for name, number, whole in (
+        ("channel_walkers", decisions.channel_walkers, blocks),
+        ("unroll", decisions.unroll, depth),
+    ):
+        if whole % number:
+            raise ValueError(f"{name} is {number}, but it has to divide {whole}")

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from lascompile.errors import LascompileError, UnsupportedModelError, UsageError
 from lascompile.frontend.load import load_model
 from lascompile.frontend.simplify import simplify
+from tests import masked_nets
 from tests.analysis.networks import INPUT, Builder, Form, masked_network
 
 
@@ -366,3 +367,10 @@ def test_nothing_is_warned_of(model: onnx.ModelProto, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         simplify(load_model(saved(model, path)))
+
+
+def test_both_names_of_the_onnx_operators_are_read(tmp_path):
+    proto = masked_nets.masked_network(blocks=1)
+    proto.opset_import[0].domain = "ai.onnx"
+    onnx.save(proto, tmp_path / "m.onnx")
+    assert load_model(tmp_path / "m.onnx").opset_imports[""] == proto.opset_import[0].version

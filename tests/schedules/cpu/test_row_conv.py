@@ -180,6 +180,13 @@ def test_refuses_tiles_that_do_not_fit(tile_rows: int) -> None:
         schedule_row_conv(replace(WINDOW, rows=100), replace(TILE, tile_rows=ROW_SLACK))
 
 
+def test_refuses_numbers_that_do_not_divide() -> None:
+    with pytest.raises(ValueError, match="unroll is 5, but it has to divide 12"):
+        schedule_row_conv(WINDOW, replace(TILE, unroll=5))
+    with pytest.raises(ValueError, match="channel_walkers is 3, but it has to divide 2"):
+        schedule_row_conv(WINDOW, replace(TILE, channel_walkers=3))
+
+
 @pytest.mark.parametrize("threads", [1, 2, 8])
 @pytest.mark.parametrize("target", [HASWELL, SKYLAKE, AARCH64])
 @pytest.mark.parametrize("size", SIZES)
