@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -85,7 +86,11 @@ def write_artifact(
 def _replacing(folder: Path) -> Iterator[Path]:
     """A new folder that takes the place of `folder` when all went well, and vanishes otherwise."""
     place = folder.resolve()  # where a link leads
-    aside = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+    try:
+        aside = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+    except OSError as error:
+        # The one aside is not what the user asked for.
+        raise OSError(error.errno, os.strerror(error.errno or 0), str(folder)) from error
     old = aside.with_name(f"{aside.name}.old")
     try:
         yield aside

@@ -29,8 +29,10 @@ def read_inputs(path: Path, specs: Sequence[TensorSpec]) -> list[np.ndarray]:
         UsageError: No such file, of an ending that says nothing, not readable as what its ending says, or not what
             the model takes.
     """
+    if path.is_dir():
+        raise UsageError(f"input {path}: is a folder; give an .npy, .npz, .png or .jpg file")
     if not path.is_file():
-        raise UsageError(f"input {path}: no such file")
+        raise UsageError(f"input {path}: no such file; give an .npy, .npz, .png or .jpg file")
     ending = path.suffix.lower()
     if ending == ".npy":
         return [_read_npy(path, specs)]
@@ -48,7 +50,9 @@ def _read_npy(path: Path, specs: Sequence[TensorSpec]) -> np.ndarray:
         with path.open("rb") as file:
             array = np.load(file, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise UsageError(f"input {path}: not a NumPy array ({error}); write it with numpy.save") from None
+        # What NumPy says of pickled data is advice to load it all the same.
+        why = "it holds Python objects, or is not of this format" if "allow_pickle" in str(error) else error
+        raise UsageError(f"input {path}: not a NumPy array ({why}); write it with numpy.save") from None
     if not isinstance(array, np.ndarray):
         raise UsageError(f"input {path}: holds several arrays; give it the ending .npz")
     return array

@@ -89,6 +89,8 @@ def _check_places(args: argparse.Namespace) -> None:
         raise UsageError(f"output {output}: outputs are written as .npz; give a name with that ending")
     if output is not None and output.is_dir():
         raise UsageError(f"output {output}: is a folder; give the name of a file")
+    if output is not None and output.exists() and not output.is_file():
+        raise UsageError(f"output {output}: is a device, pipe or socket; give the name of a file")
     if masks is not None and masks.exists() and not masks.is_dir():
         raise UsageError(f"masks {masks}: is a file; give a folder")
     for what, place in (("output", output), ("masks", masks)):

@@ -86,12 +86,15 @@ def check_output(path: Path) -> None:
     """Refuse, before any work is done, a path that no file can be written to.
 
     Raises:
-        UsageError: its folder is missing, or it is a folder itself.
+        UsageError: its folder is missing, or it is a folder itself, or a device or pipe, which the file would
+            replace.
     """
     if not path.parent.is_dir():
         raise UsageError(f"output {path}: folder {path.parent} does not exist; create it first")
     if path.is_dir():
         raise UsageError(f"output {path}: is a folder; give the name of a file in it")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"output {path}: is a device, pipe or socket; give the name of a file")
 
 
 def _check_pooling(model: nn.Module) -> None:

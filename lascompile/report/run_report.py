@@ -54,6 +54,8 @@ class RunReport:
                 f"{len(self.manifest.masks)} masks, activation rate {np.mean(rates):.2f} "
                 f"(from {min(rates):.2f} to {max(rates):.2f})"
             )
+        else:
+            said.append("no masks: every block is computed everywhere; lascompile inspect says why")
         if self.output_file is not None:
             said.append(f"outputs written to {self.output_file}")
         if self.pictures:

@@ -1,5 +1,6 @@
 """`lascompile build`, through the command line's own entry."""
 
+import errno
 import hashlib
 import json
 import shutil
@@ -169,6 +170,14 @@ def test_a_model_that_was_cut_off(here, capsys):
 def test_arguments_that_do_not_fit(here, capsys, arguments, code, says):
     assert error_of(capsys, code, "m.onnx", *arguments).startswith(says)
     assert names(here) == ["m.lasc", "m.onnx"]
+
+
+def test_a_place_that_cannot_be_written_is_named_as_given(here, capsys, monkeypatch):
+    def refuse(**_):
+        raise PermissionError(errno.EACCES, "no", "/somewhere/.new.lasc.x1y2")
+
+    monkeypatch.setattr("lascompile.artifact_writer.tempfile.mkdtemp", refuse)
+    assert error_of(capsys, 1, "m.onnx", "-o", "new.lasc") == "new.lasc: permission denied"
 
 
 @pytest.mark.parametrize("output", ["m.lasc", "new.lasc"])

@@ -1,6 +1,7 @@
 """`lascompile export`, through the command line's own entry."""
 
 import json
+import os
 
 import numpy as np
 import onnxruntime
@@ -128,3 +129,10 @@ def test_mistakes_are_one_line_and_code_2(tmp_path, capsys, arguments, message):
 def test_a_missing_output_folder_is_said_before_any_work(tmp_path, capsys):
     assert main(["export", "lasnet_resnet50", "-o", str(tmp_path / "no" / "m.onnx")]) == 2
     assert "does not exist; create it first" in capsys.readouterr().err
+
+
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path, capsys):
+    os.mkfifo(tmp_path / "m.onnx")
+    assert main(["export", "lasnet_resnet50", "-o", str(tmp_path / "m.onnx")]) == 2
+    assert "is a device, pipe or socket; give the name of a file" in capsys.readouterr().err
+    assert (tmp_path / "m.onnx").is_fifo()

@@ -1,6 +1,7 @@
 """`lascompile run`, through the command line's own entry, on an artifact that was really built."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -151,10 +152,11 @@ def test_pictures_of_the_masks(here, capsys):
 
 
 BAD_INPUTS = {
-    "nothing.npy": (None, "no such file"),
+    "nothing.npy": (None, "no such file; give an .npy, .npz, .png or .jpg file"),
+    ".": (None, "is a folder; give an .npy, .npz, .png or .jpg file"),
     "x.txt": (b"1 2 3", "unknown ending '.txt'; give an .npy, .npz, .png or .jpg file"),
     "x": (b"", "unknown ending ''"),
-    "text.npy": (b"1 2 3", "not a NumPy array ("),
+    "text.npy": (b"1 2 3", "not a NumPy array (it holds Python objects, or is not of this format); write it with"),
     "empty.npy": (b"", "not a NumPy array ("),
     "text.npz": (b"1 2 3", "not a NumPy archive ("),
     "text.png": (b"1 2 3", "cannot be read as an image ("),
@@ -167,6 +169,12 @@ def test_an_input_that_cannot_be_read(here, capsys, name):
     if content is not None:
         (here / name).write_bytes(content)
     assert error_of(capsys, 2, "--input", name).startswith(f"input {name}: {says}")
+
+
+def test_outputs_do_not_replace_a_pipe(here, capsys):
+    os.mkfifo("y.npz")
+    assert error_of(capsys, 2, "-o", "y.npz") == "output y.npz: is a device, pipe or socket; give the name of a file"
+    assert (here / "y.npz").is_fifo()
 
 
 def test_objects_are_not_unpickled(here, capsys):
