@@ -63,6 +63,19 @@ class Compiled:
         for masks in self.mask_cases(seed):
             self.check_forced(masks, *inputs)
 
+    def check_skips(self, *inputs: np.ndarray) -> None:
+        """Dynamic kernels run on no row with all masks off; with all on, those behind a gate run on every row."""
+        steps = [step for step in self.artifact.manifest.steps if step.count is not None]
+        assert steps, "nothing is dynamic"
+        for on in (False, True):
+            masks = {mask.name: np.full(mask.shape, on != mask.inverted) for mask in self.artifact.manifest.masks}
+            self.artifact.run_forced(*inputs, masks=masks)
+            for step in steps:
+                assert step.count is not None
+                (rows,) = self.artifact._workspace_arrays[step.count].tolist()
+                assert rows <= step.rows if on else rows == 0, f"{step.label} of {step.node} runs on {rows} rows"
+                assert rows == step.rows or not on or step.part != "scatter", f"{step.label} leaves rows out"
+
     def mask_cases(self, seed: int = 0) -> Iterator[dict[str, np.ndarray]]:
         """Decisions of every kind for all masks; none where the network has no masks."""
         rng = np.random.default_rng(seed)
