@@ -51,7 +51,7 @@ $(VENV)/.test: $(VENV)/.torch pyproject.toml
 $(VENV)/.torch: $(VENV)/.created
 	@echo "installing PyTorch (about 200 MB; without its CPU index, several GB)"
 	@$(PIP) install -qq --no-deps --retries 1 --timeout 10 'torch==2.13.0' \
-		--extra-index-url https://download.pytorch.org/whl/cpu \
+		--extra-index-url https://download.pytorch.org/whl/cpu 2>/dev/null \
 		|| $(PIP) install --quiet --no-deps 'torch==2.13.0'
 	@touch $@
 

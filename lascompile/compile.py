@@ -88,11 +88,10 @@ def build_artifact(
     from lascompile.lower.kernels import Scheduler
     from lascompile.lower.lower import analyse, lower
     from lascompile.lower.supported import SUPPORTED
-    from lascompile.target import parse_target
 
     say = progress or (lambda phase, share: None)
     source = Path(path)
-    chosen = _check_target(parse_target(target, mcpu))
+    chosen = _read_target(target, mcpu)
     folder = check_destination(Path(output) if output is not None else source.with_suffix(".lasc"))
     if threads is not None and threads < 1:
         raise UsageError(f"--threads is {threads}, but at least 1 is needed")
@@ -113,12 +112,14 @@ def build_artifact(
     return write_artifact(folder, source, program, scheduler, analysis.gates, blocks, flops, say)
 
 
-def _check_target(target: Target) -> Target:
-    if target.kind != "llvm":
-        raise DeviceError(
-            f"target {target} is known, but code is generated for CPUs only so far: use --target llvm"
-        )
-    return target
+def _read_target(text: str, mcpu: str) -> Target:
+    """The target, refused if it is a GPU: before its spelling is checked, so that nobody mends that in vain."""
+    from lascompile.target import parse_target
+
+    chosen = None if text.split()[:1] == ["cuda"] else parse_target(text, mcpu)
+    if chosen is None or chosen.kind != "llvm":
+        raise DeviceError(f"target {text} is known, but code is generated for CPUs only so far: use --target llvm")
+    return chosen
 
 
 def _require_dynamic(blocks: Sequence[Block]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,13 @@ from tests.analysis.soundness import Analysis, analyse, check_demands, check_fil
 
 
 @pytest.fixture(autouse=True)
-def without_remarks() -> None:
+def without_remarks() -> Iterator[None]:
+    disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
-    warnings.simplefilter("ignore")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+    logging.disable(disabled)
 
 
 def exported(
