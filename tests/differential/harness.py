@@ -64,7 +64,7 @@ class Compiled:
             self.check_forced(masks, *inputs)
 
     def check_skips(self, *inputs: np.ndarray) -> None:
-        """Dynamic kernels run on no row with all masks off; with all on, those behind a gate run on every row."""
+        """With all masks off dynamic kernels run on no row; with all on, those behind a gate run on every row."""
         steps = [step for step in self.artifact.manifest.steps if step.count is not None]
         assert steps, "nothing is dynamic"
         for on in (False, True):
