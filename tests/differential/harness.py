@@ -35,7 +35,8 @@ class Compiled:
 
     def __post_init__(self) -> None:
         self._free = session_of(self.model)
-        imposed = impose_decisions(simplify(ir.from_proto(self.model)))
+        names = [mask.name for mask in self.artifact.manifest.masks]
+        imposed = impose_decisions(simplify(ir.from_proto(self.model)), names)
         self.decisions = imposed.decisions
         self._imposed = session_of(ir.to_proto(imposed.model))
 
@@ -44,9 +45,8 @@ class Compiled:
         outputs, masks = self.artifact.run_with_masks(*inputs)
         values = self._run(self._imposed, inputs, masks)
         for name, decision in self.decisions.items():
-            if name in masks:
-                computed = values[decision.computed] != 0
-                np.testing.assert_array_equal(masks[name].reshape(decision.shape), computed, err_msg=name)
+            computed = values[decision.computed] != 0
+            np.testing.assert_array_equal(masks[name].reshape(decision.shape), computed, err_msg=name)
         assert_close(outputs, list(self._run(self._free, inputs, {}).values()), self.names)
         return outputs
 
