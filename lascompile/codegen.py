@@ -7,16 +7,16 @@ with the parameters inputs…, outputs…, constants, workspace; the last two ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tvm
 from tvm import relax
 
 from lascompile.errors import ToolchainError
-from lascompile.lower.program import Buffer, Program, Role, Step
-from lascompile.schedules.stack import register_pipeline
+from lascompile.lower.program import Buffer, Kernel, Program, Role, Step
+from lascompile.schedules.pipeline import register_pipeline
 from lascompile.target import Target
 
 
@@ -37,6 +37,34 @@ class Signature:
     workspace: tuple[Buffer, ...]
 
 
+@dataclass
+class KernelObjects:
+    """Machine code of kernels, for libraries that share them: most of a build is spent on it.
+
+    Attributes:
+        folder: Where the object files lie.
+        compiled: Object file of each kernel, by its symbol.
+    """
+
+    folder: Path
+    compiled: dict[str, Path] = field(default_factory=dict)
+
+    def add(self, symbols: Collection[str]) -> Path:
+        """A new folder, into whose `lib0.o` TVM writes the kernels `symbols`."""
+        folder = self.folder / f"objects{len(set(self.compiled.values()))}"
+        folder.mkdir()
+        self.compiled |= dict.fromkeys(symbols, folder / "lib0.o")
+        return folder
+
+    def of(self, symbols: Collection[str]) -> dict[str, Path]:
+        """Those of the kernels `symbols` that need not be compiled again.
+
+        None if there are all of them: TVM can only make a library of a module with some machine code of its own.
+        """
+        known = {symbol: self.compiled[symbol] for symbol in symbols if symbol in self.compiled}
+        return known if len(known) < len(symbols) else {}
+
+
 def signature_of(program: Program) -> Signature:
     """The tensors that the functions of `program` take."""
     buffers = program.buffers()
@@ -55,6 +83,7 @@ def build_library(
     path: Path,
     link: Callable[..., None],
     on_kernel: Callable[[int, int], None] = lambda done, total: None,
+    objects: KernelObjects | None = None,
 ) -> Signature:
     """Compile `program` for `target` and write the shared library `path`.
 
@@ -64,20 +93,26 @@ def build_library(
         path: The library to write.
         link: Turns object files into a shared library, as TVM's `export_library` calls it.
         on_kernel: Told how many kernels are scheduled, and of how many.
+        objects: Kernels that are linked in where they are compiled already, and joined by those that are not.
 
     Raises:
         ToolchainError: Linking failed.
     """
     signature = signature_of(program)
+    kernels = {step.kernel.symbol: step.kernel for step in program.steps}
+    known = objects.of(kernels) if objects is not None else {}
+    new = {symbol: kernel for symbol, kernel in kernels.items() if symbol not in known}
     builder = relax.BlockBuilder()
-    _add_kernels(builder, program, on_kernel)
+    _add_kernels(builder, new, on_kernel)
     _add_function(builder, "main", program.steps, signature)
     _add_function(builder, "forced", program.steps_after_decisions(), signature)
     executable = tvm.compile(
         builder.get(), target=target.to_tvm(), relax_pipeline=_pipeline(), tir_pipeline=register_pipeline()
     )
+    linked = [str(file) for file in dict.fromkeys(known.values())]
+    folder = objects.add(new) if objects is not None else None
     try:
-        executable.export_library(str(path), fcompile=link)
+        executable.export_library(str(path), fcompile=link, addons=linked, workspace_dir=folder and str(folder))
     except (RuntimeError, OSError) as error:
         if isinstance(error, OSError):
             raise
@@ -96,8 +131,9 @@ def _pipeline() -> tvm.ir.transform.Pass:
     )
 
 
-def _add_kernels(builder: relax.BlockBuilder, program: Program, on_kernel: Callable[[int, int], None]) -> None:
-    kernels = {step.kernel.symbol: step.kernel for step in program.steps}
+def _add_kernels(
+    builder: relax.BlockBuilder, kernels: Mapping[str, Kernel], on_kernel: Callable[[int, int], None]
+) -> None:
     for done, (symbol, kernel) in enumerate(kernels.items(), start=1):
         builder.add_func(kernel.function().with_attr("global_symbol", symbol), symbol)
         on_kernel(done, len(kernels))

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from tvm import s_tir, tirx
 from tvm.ir import Expr
 
+from lascompile.schedules.rebuild import change_below, with_fields, without_notes
+
 ROW_TILES = "lascompile.row_tiles"
 """Annotation of the loop over tiles of rows: [rows in a tile, walkers].
 
@@ -42,52 +44,26 @@ def guard_rows(func: tirx.PrimFunc, rows: int, counted: bool, zero_row: bool, in
         walker = tirx.floormod(parallel_index, walkers)
         return tirx.max(tirx.floordiv(tiles - walker + (walkers - 1), walkers), 0)
 
-    body = _rebuild(func.body, bound, tirx.const(0, "int32"))
+    body = _bounded(func.body, bound, tirx.const(0, "int32"))
     if zero_row:
         body = _prepend(body, _set_zero(by_name["output"]))
     return func.with_body(body)
 
 
-def _rebuild(
-    stmt: tirx.Stmt, bound: Callable[[tirx.For, Expr], Expr], parallel_index: Expr
-) -> tirx.Stmt:
-    if isinstance(stmt, tirx.For):
-        if stmt.kind == tirx.ForKind.PARALLEL:
-            parallel_index = stmt.loop_var
-        extent = bound(stmt, parallel_index) if ROW_TILES in stmt.annotations else stmt.extent
-        notes = {key: value for key, value in stmt.annotations.items() if key != ROW_TILES}
-        body = _rebuild(stmt.body, bound, parallel_index)
-        return tirx.For(stmt.loop_var, stmt.min, extent, stmt.kind, body, stmt.thread_binding, notes)
-    if isinstance(stmt, tirx.SeqStmt):
-        return tirx.SeqStmt([_rebuild(part, bound, parallel_index) for part in stmt.seq])
+def _bounded(stmt: tirx.Stmt, bound: Callable[[tirx.For, Expr], Expr], parallel_index: Expr) -> tirx.Stmt:
+    if isinstance(stmt, tirx.For) and stmt.kind == tirx.ForKind.PARALLEL:
+        parallel_index = stmt.loop_var
+    stmt = change_below(stmt, lambda part: _bounded(part, bound, parallel_index))
     if isinstance(stmt, s_tir.SBlockRealize):
-        block = stmt.block
-        if block.iter_vars:  # a leaf: its predicate guards the rows only
-            return s_tir.SBlockRealize(stmt.iter_values, True, block)
-        body = _rebuild(block.body, bound, parallel_index)
-        return s_tir.SBlockRealize(stmt.iter_values, True, with_body(block, body))
+        return with_fields(stmt, predicate=True)  # it guards the rows only
+    if isinstance(stmt, tirx.For) and ROW_TILES in stmt.annotations:
+        return with_fields(without_notes(stmt, ROW_TILES), extent=bound(stmt, parallel_index))
     return stmt
 
 
-def with_body(block: s_tir.SBlock, body: tirx.Stmt) -> s_tir.SBlock:
-    """`block` with another body."""
-    return s_tir.SBlock(
-        block.iter_vars,
-        block.reads,
-        block.writes,
-        block.name_hint,
-        body,
-        block.init,
-        block.alloc_buffers,
-        block.match_buffers,
-        block.annotations,
-    )
-
-
 def _prepend(root: tirx.Stmt, first: tirx.Stmt) -> tirx.Stmt:
-    assert isinstance(root, s_tir.SBlockRealize)
-    body = tirx.SeqStmt([first, root.block.body])
-    return s_tir.SBlockRealize(root.iter_values, root.predicate, with_body(root.block, body))
+    assert isinstance(root, s_tir.SBlockRealize) and not root.block.iter_vars
+    return change_below(root, lambda body: tirx.SeqStmt([first, body]))
 
 
 def _set_zero(output: tirx.Var) -> tirx.Stmt:

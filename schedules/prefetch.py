@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tvm import s_tir, tirx
+from tvm import tirx
 from tvm.ir import Expr
 
-from lascompile.schedules.guard import ROW_TILES, with_body
+from lascompile.schedules.guard import ROW_TILES
+from lascompile.schedules.rebuild import change_below, without_notes
 
 PREFETCH = "lascompile.prefetch"
 """Annotation of the loop over the depth of a sum: [lines per iteration, steps of the sum per iteration]."""
@@ -39,23 +40,16 @@ class _Nest:
 def prefetch_weights(func: tirx.PrimFunc) -> tirx.PrimFunc:
     """Add prefetches to the loop annotated with PREFETCH, if there is one."""
     weight = next(param for param in func.params if str(param.name) == "weight")
-    return func.with_body(_rebuild(func.body, weight, _Nest()))
+    return func.with_body(_asking(func.body, weight, _Nest()))
 
 
-def _rebuild(stmt: tirx.Stmt, weight: tirx.Var, nest: _Nest) -> tirx.Stmt:
-    if isinstance(stmt, tirx.SeqStmt):
-        return tirx.SeqStmt([_rebuild(part, weight, nest) for part in stmt.seq])
-    if isinstance(stmt, s_tir.SBlockRealize) and not stmt.block.iter_vars:
-        inner = with_body(stmt.block, _rebuild(stmt.block.body, weight, nest))
-        return s_tir.SBlockRealize(stmt.iter_values, stmt.predicate, inner)
+def _asking(stmt: tirx.Stmt, weight: tirx.Var, nest: _Nest) -> tirx.Stmt:
     if not isinstance(stmt, tirx.For):
-        return stmt
-    notes = {key: value for key, value in stmt.annotations.items() if key not in (PREFETCH, CHANNEL_BLOCKS)}
+        return change_below(stmt, lambda part: _asking(part, weight, nest))
+    loop = without_notes(stmt, PREFETCH, CHANNEL_BLOCKS)
     if PREFETCH in stmt.annotations:
-        body = tirx.SeqStmt([_ask(stmt, weight, nest), stmt.body])
-    else:
-        body = _rebuild(stmt.body, weight, _entered(nest, stmt))
-    return tirx.For(stmt.loop_var, stmt.min, stmt.extent, stmt.kind, body, stmt.thread_binding, notes)
+        return change_below(loop, lambda body: tirx.SeqStmt([_ask(stmt, weight, nest), body]))
+    return change_below(loop, lambda body: _asking(body, weight, _entered(nest, stmt)))
 
 
 def _entered(nest: _Nest, loop: tirx.For) -> _Nest:
