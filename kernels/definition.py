@@ -11,17 +11,21 @@ from tvm.tirx.script.builder import ir as T
 BufferSpec = tuple[Sequence[int], str]
 """Shape and dtype of a buffer."""
 
+KEEPS_BUFFERS = "lascompile.keeps_buffers"
+"""Attribute of a function that was written loop for loop, and whose local buffers are as large as it says."""
+
 
 def define(
     arguments: Sequence[str],
     buffers: Mapping[str, BufferSpec],
     body: Callable[[Mapping[str, tirx.Var]], None],
+    keeps_buffers: bool = False,
 ) -> tirx.PrimFunc:
     """Build the function `main` over the `arguments`, in order, with what `body` writes in the builder."""
     with IRBuilder() as builder:
         with T.prim_func(s_tir=True):
             T.func_name("main")
-            T.func_attr({"tirx.noalias": True})
+            T.func_attr({"tirx.noalias": True} | ({KEEPS_BUFFERS: True} if keeps_buffers else {}))
             declared = {argument: T.arg(argument, T.buffer(*buffers[argument])) for argument in arguments}
             body(declared)
     return builder.get()

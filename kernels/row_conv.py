@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 from tvm import tirx
 from tvm.ir import Expr
 from tvm.tirx.script.builder import ir as T
@@ -35,6 +36,18 @@ def weight_shape(workload: ConvWorkload, width: int) -> tuple[int, int, int, int
     """Packed weights: [channel block, tap, input channel of the group, channel of the block]."""
     depth = 1 if workload.is_depthwise else workload.in_channels // workload.groups
     return channel_blocks(workload, width), workload.taps, depth, width
+
+
+def pack_weight(weight: np.ndarray, workload: ConvWorkload, width: int) -> np.ndarray:
+    """[out, in / groups, kh, kw] → [channel block, tap, in / groups, width], zeros beyond the last channel."""
+    out_channels = weight.shape[0]
+    blocks, taps, depth, _ = weight_shape(workload, width)
+    taps_last = weight.reshape(out_channels, -1, taps)
+    if workload.is_depthwise or workload.groups == 1:
+        padding = channel_stride(out_channels) - out_channels
+        taps_last = np.pad(taps_last, ((0, padding), (0, 0), (0, 0)))
+    blocked = taps_last.reshape(blocks, width, depth, taps)
+    return np.ascontiguousarray(blocked.transpose(0, 3, 2, 1), dtype=np.float32)
 
 
 def buffers(workload: ConvWorkload, width: int) -> dict[str, BufferSpec]:

@@ -82,7 +82,7 @@ def _lines_to_prefetch(workload: ConvWorkload, step_floats: int, tile_rows: int)
 
 def _register_tile(workload: ConvWorkload, target: Target) -> tuple[int, int]:
     """Channels and rows of the register tile."""
-    widths = _block_widths(workload, target.lanes)
+    widths = block_widths(workload, target.lanes)
     width = max((w for w in widths if w <= 2 * target.lanes), default=min(widths))
     vectors = -(-width // target.lanes)
     # One register holds the broadcast input, `vectors` hold weights, and the rest are sums.
@@ -98,7 +98,7 @@ def _register_tile(workload: ConvWorkload, target: Target) -> tuple[int, int]:
     return width, min(range(highest, highest // 2, -1), key=cost)
 
 
-def _block_widths(workload: ConvWorkload, lanes: int) -> list[int]:
+def block_widths(workload: ConvWorkload, lanes: int) -> list[int]:
     """The block widths that divide the channels."""
     per_group = workload.out_channels // workload.groups
     whole = channel_stride(workload.out_channels) if workload.groups == 1 or workload.is_depthwise else per_group

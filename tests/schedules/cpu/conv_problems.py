@@ -7,19 +7,30 @@ from functools import cache
 
 import numpy as np
 
+from lascompile.kernels.bf16x3_conv import Stream
 from lascompile.kernels.row_conv import buffers
-from lascompile.lower.convolution import pack_weight
-from lascompile.schedules.cpu.row_conv import Decisions, schedule_row_conv
+from lascompile.plan.algorithms import algorithm_of
+from lascompile.schedules.cpu.bf16x3_conv import TileDecisions
+from lascompile.schedules.cpu.row_conv import Decisions
 from lascompile.workload import ROW_SLACK, ConvWorkload, channel_stride
 from tests.kernels.calling import SENTINEL, Kernel
 
 NAN = np.float32(np.nan)
 
+RELATIVE_ERROR = {"direct": 3e-6, "bf16x3": 2e-5}
+"""What a result may be off, relative to the largest one, by algorithm."""
+
+AnyDecisions = Decisions | TileDecisions
+"""Of whichever algorithm: their class says which one."""
+
 
 @cache
-def conv_kernel(workload: ConvWorkload, decisions: Decisions, target: str = "llvm") -> Kernel:
+def conv_kernel(
+    workload: ConvWorkload, decisions: AnyDecisions, target: str = "llvm", stream: Stream | None = None
+) -> Kernel:
     """The kernel, compiled once for all counts."""
-    return Kernel(schedule_row_conv(workload, decisions), target)
+    streams = () if stream is None else (stream,)
+    return Kernel(algorithm_of(workload, decisions).schedule(workload, decisions, *streams), target)
 
 
 @dataclass
@@ -47,16 +58,17 @@ class Problem:
         return self.arrays["list"][: self.count] if listed else np.arange(1, self.count + 1)
 
     def expected(self) -> np.ndarray:
-        """The results [count, out channels] in float64, row by row and channel by channel from the definition."""
+        """The results [count, out channels] in float64, channel by channel from the definition."""
         workload, arrays = self.workload, self.arrays
         depth, per_group = self.weight.shape[1], workload.out_channels // workload.groups
+        table = arrays["table"][: self.count] if workload.gathers else np.arange(1, self.count + 1)
+        patches = arrays["input"][table.reshape(self.count, workload.taps)].astype(np.float64)
         result = np.zeros((self.count, workload.out_channels))
-        for m in range(self.count):
-            table = np.atleast_1d(arrays["table"][m]) if workload.gathers else np.array([m + 1])
-            for channel in range(workload.out_channels):
-                first = channel // per_group * depth
-                patch = arrays["input"][table, first : first + depth].astype(np.float64)
-                result[m, channel] = (patch.T * self.weight[channel]).sum() + arrays["bias"][channel]
+        for channel in range(workload.out_channels):
+            first = channel // per_group * depth
+            # [row, tap, channel] · [tap, channel]
+            products = np.tensordot(patches[:, :, first : first + depth], self.weight[channel].T.astype(np.float64), 2)
+            result[:, channel] = products + arrays["bias"][channel]
         return self._finished(result)
 
     def _finished(self, result: np.ndarray) -> np.ndarray:
@@ -78,14 +90,14 @@ class Problem:
         return np.maximum(result, 0) if epilogue.after else result
 
 
-def problem(workload: ConvWorkload, decisions: Decisions, count: int, seed: int = 0) -> Problem:
+def problem(workload: ConvWorkload, decisions: AnyDecisions, count: int, seed: int = 0) -> Problem:
     """Random buffers with `count` active rows; what no active row reads is NaN, what is to be written is SENTINEL."""
     rng = np.random.default_rng(seed)
     depth = workload.in_channels // workload.groups
     weight = rng.standard_normal((workload.out_channels, depth, workload.taps)).astype(np.float32)
-    specs = buffers(workload, decisions.width)
+    specs = buffers(workload, width=1)
     arrays = {name: np.zeros(specs[name][0], specs[name][1]) for name in workload.arguments()}
-    arrays["weight"] = pack_weight(weight, workload, decisions.width)
+    arrays["weight"] = algorithm_of(workload, decisions).pack(weight, workload, decisions)
     arrays["bias"][: workload.out_channels] = rng.standard_normal(workload.out_channels)
     arrays["output"][...] = SENTINEL
     active = 1 + np.sort(rng.permutation(workload.rows)[:count]).astype(np.int32)
@@ -104,7 +116,7 @@ def problem(workload: ConvWorkload, decisions: Decisions, count: int, seed: int 
     return Problem(workload, arrays, weight, count)
 
 
-def _listed(active: np.ndarray, workload: ConvWorkload, decisions: Decisions) -> np.ndarray:
+def _listed(active: np.ndarray, workload: ConvWorkload, decisions: AnyDecisions) -> np.ndarray:
     """The last tile's surplus goes to the slack row that lists end in; a tile too many would hit another one."""
     listed = np.full(workload.rows + ROW_SLACK, workload.rows + 2, np.int32)
     listed[: computed_rows(len(active), decisions)] = workload.rows + 1
@@ -112,9 +124,10 @@ def _listed(active: np.ndarray, workload: ConvWorkload, decisions: Decisions) ->
     return listed
 
 
-def computed_rows(count: int, decisions: Decisions) -> int:
-    """Rows in the tiles that `count` rows take."""
-    return -(-count // decisions.tile_rows) * decisions.tile_rows
+def computed_rows(count: int, decisions: AnyDecisions) -> int:
+    """Rows that are stored for `count` rows: whole register tiles, but of the tile unit's only those that exist."""
+    tile_rows = decisions.tile_rows if isinstance(decisions, Decisions) else 1
+    return -(-count // tile_rows) * tile_rows
 
 
 def _fill_input(rng: np.random.Generator, workload: ConvWorkload, arrays: dict[str, np.ndarray], count: int) -> None:
@@ -138,7 +151,7 @@ def _fill_residual(
     arrays["output" if workload.in_place else "residual"] = residual
 
 
-def check(workload: ConvWorkload, decisions: Decisions, count: int, target: str = "llvm") -> np.ndarray:
+def check(workload: ConvWorkload, decisions: AnyDecisions, count: int, target: str = "llvm") -> np.ndarray:
     """Call the kernel, and compare every row of every buffer with what has to stand there; returns the output."""
     given = problem(workload, decisions, count)
     after = conv_kernel(workload, decisions, target)(given.arrays)
@@ -147,12 +160,13 @@ def check(workload: ConvWorkload, decisions: Decisions, count: int, target: str 
     output = after["output"]
     expected = given.expected()
     scale = np.abs(expected).max(initial=1.0)
-    np.testing.assert_allclose(output[given.stored_at, : workload.out_channels], expected, rtol=0, atol=3e-6 * scale)
+    error = RELATIVE_ERROR[algorithm_of(workload, decisions).name]
+    np.testing.assert_allclose(output[given.stored_at, : workload.out_channels], expected, rtol=0, atol=error * scale)
     _check_untouched(given, decisions, output)
     return output
 
 
-def _check_untouched(given: Problem, decisions: Decisions, output: np.ndarray) -> None:
+def _check_untouched(given: Problem, decisions: AnyDecisions, output: np.ndarray) -> None:
     """Exactly the tiles that the count needs have run, and have stored nothing but their rows."""
     workload, written = given.workload, given.stored_at
     computed = computed_rows(given.count, decisions)

@@ -1,0 +1,50 @@
+"""The spaces of the CPU's schedules: what they hold can be scheduled, and features tell points apart."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+import numpy as np
+import pytest
+
+from lascompile.target import parse_target
+from lascompile.tune.families import FAMILIES
+from lascompile.workload import ConvWorkload, Epilogue
+
+AMX = parse_target("llvm -mtriple=x86_64-linux-gnu -mcpu=sapphirerapids")
+OLD = parse_target("llvm -mtriple=x86_64-linux-gnu -mcpu=haswell")
+ARM = parse_target("llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a78")
+
+WORKLOADS = {
+    "gather": ConvWorkload(49, 49, 9, 1, 24, 40, gathers=True, counted=True, scatters=False),
+    "scatter": ConvWorkload(
+        23, 23, 1, 1, 16, 64, False, True, True, residual_listed=True, in_place=True, epilogue=Epilogue(add=True)
+    ),
+    "classifier": ConvWorkload(1, 1, 1, 1, 64, 10, gathers=False, counted=False, scatters=False),
+    "image": ConvWorkload(64, 256, 49, 1, 3, 16, gathers=True, counted=False, scatters=False),
+    "groups": ConvWorkload(16, 16, 9, 4, 16, 32, gathers=True, counted=True, scatters=False),
+    "depthwise": ConvWorkload(16, 16, 9, 32, 32, 32, gathers=True, counted=True, scatters=False),
+}
+CASES = [
+    (family, name, target, threads)
+    for family in FAMILIES.values()
+    for name, workload in WORKLOADS.items()
+    for target, threads in ((AMX, 2), (OLD, 6), (ARM, 1))
+    if family.algorithm.features <= set(target.features) and family.algorithm.supports(workload)
+]
+
+
+@pytest.mark.parametrize(("family", "name", "target", "threads"), CASES)
+def test_points_can_be_scheduled_and_told_apart(family, name, target, threads):
+    workload = WORKLOADS[name]
+    space = family.space(workload, target, threads)
+    points = list(space)
+    assert space.default in points
+    rng = np.random.default_rng(0)
+    some = [space.default, *(points[index] for index in rng.integers(len(points), size=3))]
+    features = [family.features(workload, point, target, 0.5) for point in some]
+    assert len({len(numbers) for numbers in features}) == 1
+    assert all(isfinite(number) for numbers in features for number in numbers)
+    assert len(set(map(tuple, features))) == len(set(some))
+    for point in some[:2]:
+        family.algorithm.schedule(workload, point)
