@@ -6,9 +6,10 @@ where no compiler is installed.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,8 +18,8 @@ _TOPOLOGY = Path("/sys/devices/system/cpu")
 _CGROUP = Path("/sys/fs/cgroup")
 
 # LLVM's name of an instruction set, and the kernel's flags that promise it. Only sets from which LLVM may
-# take an instruction on its own: AES, SHA or AMX come by intrinsics alone, and asking for them would refuse
-# CPUs that run the code well.
+# take an instruction on its own, and those that kernels use: AES or SHA come by intrinsics alone, and asking
+# for them would refuse CPUs that run the code well.
 X86_FEATURES: dict[str, tuple[str, ...]] = {
     "sse3": ("pni",),
     "ssse3": ("ssse3",),
@@ -56,6 +57,8 @@ X86_FEATURES: dict[str, tuple[str, ...]] = {
     "avx512vpopcntdq": ("avx512_vpopcntdq",),
     "avx512bf16": ("avx512_bf16",),
     "avx512fp16": ("avx512_fp16",),
+    "amx-tile": ("amx_tile",),
+    "amx-bf16": ("amx_bf16",),
     "avx10.1": ("avx10_1",),
     "avx10.2": ("avx10_2",),
     # Intel APX comes as a whole; the kernel has one flag for it.
@@ -85,23 +88,55 @@ ARM_FEATURES: dict[str, tuple[str, ...]] = {
 # The two share no name, so that a name alone says what to look for.
 FEATURES = X86_FEATURES | ARM_FEATURES
 
+_AT_HWCAP, _AT_HWCAP2 = 16, 26
+_ARM_FLAGS: dict[int, tuple[str, ...]] = {
+    _AT_HWCAP: (
+        *("fp", "asimd", "evtstrm", "aes", "pmull", "sha1", "sha2", "crc32", "atomics", "fphp", "asimdhp", "cpuid"),
+        *("asimdrdm", "jscvt", "fcma", "lrcpc", "dcpop", "sha3", "sm3", "sm4", "asimddp", "sha512", "sve"),
+        *("asimdfhm", "dit", "uscat", "ilrcpc", "flagm"),
+    ),
+    _AT_HWCAP2: (
+        *("dcpodp", "sve2", "sveaes", "svepmull", "svebitperm", "svesha3", "svesm4", "flagm2", "frint"),
+        *("svei8mm", "svef32mm", "svef64mm", "svebf16", "i8mm", "bf16"),
+    ),
+}
+"""The kernel's flags by the word of the auxiliary vector that holds them, lowest bit first, as far as they are asked
+for above (arch/arm64/include/uapi/asm/hwcap.h of Linux)."""
+
+TILE_FEATURES = frozenset({"amx-tile", "amx-bf16"})
+"""What kernels of the tile matrix unit need."""
+
+_ARCH_PRCTL, _REQUEST_STATE_PERMISSION, _TILE_DATA = 158, 0x1023, 18
+"""arch_prctl(2) on x86-64, and what it is asked for (Documentation/arch/x86/xstate.rst of Linux)."""
+
 
 @lru_cache(maxsize=1)
 def host_features() -> frozenset[str] | None:
     """Instruction sets of this CPU by LLVM's names, or None where the system does not tell (not Linux)."""
     try:
-        flags = _cpuinfo_fields("flags", "Features")
-    except OSError:
+        flags = _arm_flags(_auxiliary_vector()) if processor() == "aarch64" else _x86_flags()
+    except (OSError, AttributeError):
         return None
-    # A set that one core lacks may be asked for on that core: big.LITTLE pairs must agree.
-    common = set.intersection(*(set(line.split()) for line in flags)) if flags else set()
-    return frozenset(name for name, needed in FEATURES.items() if common.issuperset(needed))
+    have = frozenset(name for name, needed in FEATURES.items() if flags.issuperset(needed))
+    return have if "amx-tile" not in have or permit_tiles() else have - TILE_FEATURES
 
 
 def cpu_supports(features: Iterable[str]) -> list[str]:
     """Which of `features` (LLVM's names) this CPU lacks, in order; none where the system does not tell."""
     have = host_features()
     return [] if have is None else [name for name in features if name not in have]
+
+
+@lru_cache(maxsize=1)
+def permit_tiles() -> bool:
+    """Ask Linux to let this process use the tile registers of AMX; True if it does.
+
+    Their 8 KB are saved at each switch of threads, so a process has to ask before its first tile instruction.
+    """
+    if processor() != "x86_64":
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    return bool(libc.syscall(_ARCH_PRCTL, _REQUEST_STATE_PERMISSION, _TILE_DATA) == 0)
 
 
 def processor() -> str:
@@ -125,6 +160,24 @@ def physical_cores() -> int:
     quota = _cgroup_cpus()
     # Rounded down: threads that spin at a barrier while the quota is used up stop the whole process.
     return max(1, min(len(cores), int(quota) if quota else len(cores)))
+
+
+def _x86_flags() -> set[str]:
+    """The flags that all cores have."""
+    cores = [set(line.split()) for line in _cpuinfo_fields("flags")]
+    return set.intersection(*cores) if cores else set()
+
+
+def _arm_flags(words: Mapping[int, int]) -> set[str]:
+    """The names of the bits that are set. The kernel sets those of all cores, big and little."""
+    return {flag for word, names in _ARM_FLAGS.items() for bit, flag in enumerate(names) if words[word] >> bit & 1}
+
+
+def _auxiliary_vector() -> dict[int, int]:
+    """The words that tell of the CPU. /proc/cpuinfo would do, but under QEMU it may be that of the host."""
+    getauxval = ctypes.CDLL(None).getauxval
+    getauxval.argtypes, getauxval.restype = [ctypes.c_ulong], ctypes.c_ulong
+    return {word: getauxval(word) for word in _ARM_FLAGS}
 
 
 def _cpuinfo_fields(*keys: str) -> list[str]:

@@ -212,7 +212,7 @@ def _llvm_target(mcpu: str, mtriple: str, mattr: tuple[str, ...]) -> Target:
     elif mcpu == NATIVE:
         mcpu = "generic"
     if not codegen.llvm_is_valid_cpu(mcpu, mtriple):
-        hint = _did_you_mean(mcpu, _cpus(mtriple))
+        hint = _of_another_family(mcpu) or _did_you_mean(mcpu, _cpus(mtriple))
         raise DeviceError(f"--mcpu {mcpu!r}: LLVM knows no such {mtriple} CPU{hint}")
     features = _llvm_features(mcpu, mtriple, mattr) & set(family)
     return Target("llvm", mcpu, mtriple, tuple(sorted(features)), mattr)
@@ -246,6 +246,16 @@ def _cpus(mtriple: str) -> list[str]:
 
     target = TvmTarget({"kind": "llvm", "mtriple": mtriple})
     return [str(cpu) for cpu in codegen.llvm_get_cpu_archlist(target)]
+
+
+def _of_another_family(mcpu: str) -> str:
+    """How to ask for a CPU that is of another processor family than the one asked for; empty where there is none."""
+    from tvm.target import codegen
+
+    for family in _FAMILIES:
+        if codegen.llvm_is_valid_cpu(mcpu, f"{family}-linux-gnu"):
+            return f", but an {family} one: give --target 'llvm -mtriple={family}-linux-gnu -mcpu={mcpu}'"
+    return ""
 
 
 def _family(mtriple: str) -> dict[str, tuple[str, ...]]:

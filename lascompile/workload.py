@@ -146,6 +146,67 @@ class ConvWorkload(Workload):
 
 
 @dataclass(frozen=True)
+class WinogradWorkload(Workload):
+    """A 3x3 convolution of stride 1 over tiles: m x m outputs are computed together from (m + 2) x (m + 2) inputs.
+
+    Tables of rows say where the pixels of a tile lie, so tiles may be anywhere, overlap, and reach beyond the image:
+    an input there is row 0, an output that is not wanted goes to the slack row output_rows + 1.
+
+    Attributes:
+        m: Side of a tile's outputs, 2 or 4.
+        tiles: Tiles at most (all of them where the convolution is dense).
+        input_rows: Pixels of the input map.
+        output_rows: Pixels of the output map; where there are gates, it is dense.
+        in_channels: Input channels.
+        out_channels: Output channels.
+        counted: True if only the first count[0] tiles exist; else all of them.
+        in_place: True if the residual is the output's own buffer.
+        epilogue: What is done before the store; the residual is read at the row that is written.
+    """
+
+    m: int
+    tiles: int
+    input_rows: int
+    output_rows: int
+    in_channels: int
+    out_channels: int
+    counted: bool
+    in_place: bool = False
+    epilogue: Epilogue = Epilogue()
+
+    @property
+    def positions(self) -> int:
+        """Inputs of a tile, and products per tile and pair of channels."""
+        return (self.m + 2) ** 2
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of the products with all tiles active; those of the transforms come on top."""
+        return 2 * self.tiles * self.positions * self.in_channels * self.out_channels
+
+    def arguments(self) -> tuple[str, ...]:
+        """The kernel's buffers in order; the output is last. A residual in place is the output."""
+        chosen = {
+            "input": True,
+            "input_table": True,
+            "output_table": True,
+            "weight": True,
+            "bias": True,
+            "group_active": self.epilogue.gate_groups > 0,
+            "channel_group": self.epilogue.gate_groups > 0,
+            "residual": self.epilogue.takes_residual and not self.in_place,
+            "count": self.counted,
+            "output": True,
+        }
+        return tuple(name for name, taken in chosen.items() if taken)
+
+    def name(self) -> str:
+        """`gather_winograd4_conv3x3`, `winograd2_conv3x3_add` and the like."""
+        gather, add = "gather_" if self.counted else "", "_add" if self.epilogue.add else ""
+        return f"{gather}winograd{self.m}_conv3x3{add}"
+
+
+@dataclass(frozen=True)
 class MapWorkload(Workload):
     """An element-wise operator over rows: Y[out(m), c] = epilogue(op(operands at row m, channel c)).
 
@@ -298,6 +359,52 @@ class TableWorkload(Workload):
     def name(self) -> str:
         """`gather_table`."""
         return "gather_table"
+
+
+@dataclass(frozen=True)
+class ActiveTilesWorkload(Workload):
+    """Active pixels → which Winograd tiles hold one, uint8.
+
+    Attributes:
+        tiles: Tiles in all.
+        outputs: Output pixels of a tile.
+        rows: Pixels of the map.
+    """
+
+    tiles: int
+    outputs: int
+    rows: int
+
+    def name(self) -> str:
+        """`active_tiles`."""
+        return "active_tiles"
+
+
+@dataclass(frozen=True)
+class TileTableWorkload(Workload):
+    """List of Winograd tiles → the row of each input and output of each of them.
+
+    Attributes:
+        tiles: Tiles in all.
+        inputs: Input pixels of a tile.
+        outputs: Output pixels of a tile.
+        input_rows: Pixels of the input map.
+        output_rows: Pixels of the output map.
+        packed_input: True if the input is packed, so that a dense row number is looked up in its position map.
+        packed_output: The same of the output.
+    """
+
+    tiles: int
+    inputs: int
+    outputs: int
+    input_rows: int
+    output_rows: int
+    packed_input: bool
+    packed_output: bool
+
+    def name(self) -> str:
+        """`tile_table`."""
+        return "tile_table"
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import onnx
 import pytest
 from tvm import relax, tirx
 
-from lascompile.codegen import build_library, signature_of
+from lascompile.codegen import KernelObjects, build_library, signature_of
 from lascompile.errors import ToolchainError
 from lascompile.frontend.load import load_model
 from lascompile.frontend.simplify import simplify
@@ -136,7 +137,7 @@ class Executable:
     def __init__(self, error):
         self.error = error
 
-    def export_library(self, path, fcompile):
+    def export_library(self, path, **_options):
         raise self.error
 
 
@@ -152,3 +153,30 @@ def test_what_a_failing_linker_raises(target, monkeypatch, tmp_path, error, beco
     monkeypatch.setattr("tvm.compile", lambda *_args, **_options: Executable(error))
     with pytest.raises(becomes, match=says):
         build_library(Program([], []), target, tmp_path / "m.so", lambda *_args, **_options: None)
+
+
+def test_libraries_share_compiled_kernels(program, target, tmp_path):
+    """The second one links what the first one has compiled, and schedules only what is new in it."""
+    *first, last = program.steps
+    part = Program(
+        program.inputs, program.outputs, [step for step in first if step.kernel.symbol != last.kernel.symbol]
+    )
+    objects = KernelObjects(tmp_path)
+    linked, scheduled = [], []
+    for each in (part, program):
+        build_library(
+            each,
+            target,
+            tmp_path / "m.so",
+            lambda _path, files, **_options: linked.append([Path(file).relative_to(tmp_path).parts for file in files]),
+            lambda done, total: scheduled.append((done, total)),
+            objects,
+        )
+    assert scheduled[-1] == (1, 1) != scheduled[0]
+    assert linked == [
+        [("objects0", "lib0.o"), ("objects0", "devc.o")],
+        [("objects0", "lib0.o"), ("objects1", "lib0.o"), ("objects1", "devc.o")],
+    ]
+    assert set(objects.compiled) == {step.kernel.symbol for step in program.steps}
+    # TVM makes no library of a module without any code.
+    assert objects.of(objects.compiled) == {}

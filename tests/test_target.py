@@ -88,6 +88,12 @@ def test_attributes_change_what_a_cpu_must_have():
         (("vulkan",), DeviceError, "no such kind 'vulkan' (allowed: llvm, cuda)"),
         (("llvm", "hasswell"), DeviceError, "(did you mean haswell?)"),
         (("llvm -mtriple=aarch64-linux-gnu -mcpu=haswell",), DeviceError, "no such aarch64-linux-gnu CPU"),
+        (
+            ("llvm -mtriple=x86_64-linux-gnu", "cortex-a72"),
+            DeviceError,
+            "CPU, but an aarch64 one: give --target 'llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72'",
+        ),
+        (("llvm -mtriple=aarch64-linux-gnu", "haswell"), DeviceError, "'llvm -mtriple=x86_64-linux-gnu -mcpu=haswell'"),
         (("llvm -mtriple=riscv64-linux-gnu",), DeviceError, "no code for 'riscv64' (allowed: x86_64,"),
         (("nvidia/jetson-tx3",), DeviceError, "nvidia/jetson-tx2"),
         (("qcom/hexagon-v75",), DeviceError, "no such kind 'hexagon'"),
@@ -184,29 +190,45 @@ processor\t: 1
 model name\t: A CPU
 flags\t\t: fpu sse sse2 pni ssse3 avx avx2 fma abm
 """
-ARM_INFO = """\
-processor\t: 0
-Features\t: fp asimd fphp asimdhp atomics asimdrdm lrcpc asimddp
-CPU part\t: 0xd41
-"""
+# What QEMU tells of these CPUs in words 16 and 26 of the auxiliary vector.
+CORTEX_A57 = {16: 0x8FB, 26: 0}
+CORTEX_A76 = {16: 0x119FFB, 26: 0}
+ALL_OF_ARM = {16: 0xFFFFFFFF, 26: 0xFFFFFFFF}
 
 
 @pytest.mark.parametrize(
     ("info", "features"),
     [
         (X86_INFO, {"sse3", "ssse3", "avx", "avx2", "fma", "lzcnt"}),
-        (ARM_INFO, {"fp-armv8", "neon", "fullfp16", "lse", "rdm", "rcpc", "dotprod"}),
         ("", set()),
     ],
 )
 def test_features_are_those_that_all_cores_have(info, features, monkeypatch, tmp_path):
     (tmp_path / "cpuinfo").write_text(info)
     monkeypatch.setattr(cpu, "_CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(cpu, "processor", lambda: "x86_64")
     assert cpu.host_features.__wrapped__() == features
 
 
-def test_where_the_system_does_not_tell(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("words", "features"),
+    [
+        (CORTEX_A57, {"fp-armv8", "neon"}),
+        (CORTEX_A76, {"fp-armv8", "neon", "fullfp16", "lse", "rdm", "rcpc", "dotprod"}),
+        (ALL_OF_ARM, set(cpu.ARM_FEATURES)),
+    ],
+)
+def test_features_of_arm(words, features, monkeypatch):
+    monkeypatch.setattr(cpu, "_auxiliary_vector", lambda: words)
+    monkeypatch.setattr(cpu, "processor", lambda: "aarch64")
+    assert cpu.host_features.__wrapped__() == features
+
+
+@pytest.mark.parametrize("processor", ["x86_64", "aarch64"])
+def test_where_the_system_does_not_tell(processor, monkeypatch, tmp_path):
     monkeypatch.setattr(cpu, "_CPUINFO", tmp_path / "nothing")
+    monkeypatch.setattr(cpu.ctypes, "CDLL", lambda name: object())
+    monkeypatch.setattr(cpu, "processor", lambda: processor)
     assert cpu.host_features.__wrapped__() is None
     assert cpu.cpu_model()
 

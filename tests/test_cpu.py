@@ -1,0 +1,60 @@
+"""Whether this process may use the tile unit (AMX)."""
+
+from __future__ import annotations
+
+import pytest
+
+from lascompile import cpu
+from tests.tile_unit import needs_tiles
+
+
+class System:
+    """A C library whose system calls all give the same answer."""
+
+    def __init__(self, answer: int) -> None:
+        self.answer = answer
+        self.calls: list[tuple[int, ...]] = []
+
+    def syscall(self, *arguments: int) -> int:
+        self.calls.append(arguments)
+        return self.answer
+
+
+@pytest.mark.parametrize(("answer", "permitted"), [(0, True), (-1, False)])
+def test_linux_is_asked(answer, permitted, monkeypatch):
+    system = System(answer)
+    monkeypatch.setattr(cpu.ctypes, "CDLL", lambda name, use_errno=False: system)
+    monkeypatch.setattr(cpu, "processor", lambda: "x86_64")
+    assert cpu.permit_tiles.__wrapped__() is permitted
+    # arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)
+    assert system.calls == [(158, 0x1023, 18)]
+
+
+def test_another_processor_is_not_asked(monkeypatch):
+    system = System(0)
+    monkeypatch.setattr(cpu.ctypes, "CDLL", lambda name, use_errno=False: system)
+    monkeypatch.setattr(cpu, "processor", lambda: "aarch64")
+    assert cpu.permit_tiles.__wrapped__() is False and system.calls == []
+
+
+@pytest.mark.parametrize("permitted", [True, False])
+def test_tiles_are_a_feature_only_with_permission(permitted, monkeypatch, tmp_path):
+    (tmp_path / "cpuinfo").write_text("flags : avx2 avx512f avx512_bf16 amx_tile amx_bf16\n")
+    monkeypatch.setattr(cpu, "_CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(cpu, "processor", lambda: "x86_64")
+    monkeypatch.setattr(cpu, "permit_tiles", lambda: permitted)
+    tiles = cpu.TILE_FEATURES if permitted else frozenset()
+    assert cpu.host_features.__wrapped__() == {"avx2", "avx512f", "avx512bf16"} | tiles
+
+
+def test_nobody_asks_for_tiles_that_are_not_there(monkeypatch, tmp_path):
+    (tmp_path / "cpuinfo").write_text("flags : avx2 avx512f\n")
+    monkeypatch.setattr(cpu, "_CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(cpu, "processor", lambda: "x86_64")
+    monkeypatch.setattr(cpu, "permit_tiles", lambda: pytest.fail("asked"))
+    assert cpu.host_features.__wrapped__() == {"avx2", "avx512f"}
+
+
+@needs_tiles
+def test_permission_can_be_asked_for_again():
+    assert cpu.permit_tiles.__wrapped__() and cpu.permit_tiles()
