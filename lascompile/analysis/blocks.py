@@ -25,7 +25,7 @@ Kind = Literal["bottleneck", "basic", "residual", "plain"]
 Part = Literal["branch", "shortcut", "masker", "attention"]
 
 NOMINAL_RATE = 0.5
-"""Activation rate that reports assume where none is given."""
+"""Activation rate that reports, manifests and costs assume where none is given."""
 
 
 @dataclass(frozen=True)

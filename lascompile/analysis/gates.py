@@ -118,10 +118,11 @@ def _gates_at(node: ir.Node, masks: list[Mask]) -> Iterator[Gate]:
 
 
 def _fits(reading: Reading, output: ir.Value) -> bool:
-    """True if what passes, and what else comes out, is a computed map of the output's shape."""
+    """True if what passes, and what else comes out, are different maps of the output's shape, the first computed."""
     maps = [reading.gated] if reading.otherwise is None else [reading.gated, reading.otherwise]
     return (
         all(value.shape == output.shape for value in maps)
+        and reading.gated is not reading.otherwise
         and constant(reading.gated) is None
         and not is_binary(reading.gated)
     )

@@ -2,82 +2,139 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import onnx_ir as ir
 
 from lascompile.analysis.demand import Window
 from lascompile.analysis.rules.convolution import window_of
-from lascompile.kernels.row_conv import weight_shape
 from lascompile.lower.chain import Chain, Domain
 from lascompile.lower.context import Context, pixel_count, shape4
 from lascompile.lower.lists import Lists
 from lascompile.lower.program import Buffer
 from lascompile.lower.sink import Sink, epilogue, prepare_sink
-from lascompile.workload import ConvWorkload, channel_stride
+from lascompile.lower.tiles import Tiling, cut_into_tiles, suits_tiles, tile_buffers
+from lascompile.workload import ConvWorkload, WinogradWorkload, channel_stride
+
+
+@dataclass(frozen=True)
+class _Site:
+    """A convolution that is being lowered.
+
+    Attributes:
+        chain: It, and what is done to its result.
+        window: Its window.
+        source: Its input.
+        weight: [out, in / groups, kh, kw].
+        sink: Where its result goes.
+        from_domain: The pixels that the input is packed to; None if it is dense.
+    """
+
+    chain: Chain
+    window: Window
+    source: ir.Value
+    weight: np.ndarray
+    sink: Sink
+    from_domain: Domain | None
+
+    @property
+    def name(self) -> str:
+        """The ONNX node's."""
+        return str(self.chain.anchor.name)
+
+    @property
+    def batch(self) -> int:
+        """Images at once."""
+        return shape4(self.source)[0]
 
 
 def lower_convolution(context: Context, lists: Lists, chain: Chain) -> None:
-    """Emit the kernel of `chain`."""
+    """Emit the kernel of `chain`, by the algorithm that costs least."""
     node = chain.anchor
-    window = window_of(node)
-    source = node.inputs[0]
-    assert window is not None and source is not None
-    batch, in_channels, *_ = shape4(source)
-    weight = _constant(node, 1)
-    assert weight is not None
+    window, source, weight = window_of(node), node.inputs[0], _constant(node, 1)
+    assert window is not None and source is not None and weight is not None
     sink = prepare_sink(context, lists, chain)
-    table = _table(lists, window, batch, chain.domain, _domain_of(context, source), str(node.name))
-    workload = ConvWorkload(
-        rows=pixel_count(node.outputs[0]),
-        input_rows=pixel_count(source),
-        taps=window.taps,
-        groups=node.attributes["group"].as_int() if "group" in node.attributes else 1,
-        in_channels=in_channels,
-        out_channels=weight.shape[0],
-        gathers=table is not None,
-        counted=chain.domain is not None,
-        scatters=chain.scatters,
-        residual_listed=sink.residual_listed,
-        in_place=sink.in_place,
-        epilogue=epilogue(chain),
-    )
-    _emit(context, chain, workload, weight, _constant(node, 2), source, table, sink)
-
-
-def _emit(
-    context: Context,
-    chain: Chain,
-    workload: ConvWorkload,
-    weight: np.ndarray,
-    bias: np.ndarray | None,
-    source: ir.Value,
-    table: Buffer | None,
-    sink: Sink,
-) -> None:
-    kernel = context.scheduler.schedule(workload)
-    assert kernel.decisions is not None
-    name = str(chain.anchor.name)
-    packed = pack_weight(weight, workload, kernel.decisions.width)
+    site = _Site(chain, window, source, weight, sink, _domain_of(context, source))
+    tilings = {tiling.m: tiling for tiling in _tilings(site)}
+    workloads = [_row_workload(site), *(_tile_workload(site, tiling) for tiling in tilings.values())]
+    kernel = context.scheduler.convolve(site.name, *workloads)
     source_rows = context.packed[source][0] if source in context.packed else context.rows_of(source)
+    bias = pack_channels(_constant(node, 2), weight.shape[0])
     buffers = sink.buffers | {
         "input": source_rows,
-        "weight": context.constant(f"{name}.weight", packed),
-        "bias": context.constant(f"{name}.bias", pack_channels(bias, workload.out_channels)),
+        "weight": context.constant(f"{site.name}.weight", kernel.pack_weight(weight)),
+        "bias": context.constant(f"{site.name}.bias", bias),
     }
-    if table is not None:
-        buffers["table"] = table
+    workload = kernel.workload
+    assert isinstance(workload, ConvWorkload | WinogradWorkload)
+    if isinstance(workload, WinogradWorkload):
+        tiles = tile_buffers(lists, tilings[workload.m], chain.domain, site.from_domain, chain.packs, site.name)
+        buffers |= tiles.by_argument()
+    elif chain.domain is not None:
+        buffers |= lists.of(chain.domain, site.name).by_argument()
+    if isinstance(workload, ConvWorkload) and workload.gathers:
+        buffers["table"] = _table(lists, window, site.batch, chain.domain, site.from_domain, site.name)
     arguments = [buffers[argument] for argument in workload.arguments()]
-    part = "scatter" if workload.scatters else "conv"
-    context.run(kernel, arguments, [buffers["output"]], name, part if workload.counted else "other")
+    part = "scatter" if chain.scatters else "conv"
+    context.run(kernel, arguments, [buffers["output"]], site.name, part if chain.domain is not None else "other")
     sink.store(context, chain)
+
+
+def _row_workload(site: _Site) -> ConvWorkload:
+    chain, node = site.chain, site.chain.anchor
+    return ConvWorkload(
+        rows=pixel_count(node.outputs[0]),
+        input_rows=pixel_count(site.source),
+        taps=site.window.taps,
+        groups=_groups(node),
+        in_channels=shape4(site.source)[1],
+        out_channels=site.weight.shape[0],
+        gathers=not (chain.domain == site.from_domain and site.window.is_pointwise),
+        counted=chain.domain is not None,
+        scatters=chain.scatters,
+        residual_listed=site.sink.residual_listed,
+        in_place=site.sink.in_place,
+        epilogue=epilogue(chain),
+    )
+
+
+_TILE_SIDES = (2, 4)
+
+
+def _tilings(site: _Site) -> list[Tiling]:
+    """The ways to cut the convolution into Winograd tiles, if it can be."""
+    chain, sink = site.chain, site.sink
+    # A tile's residual is read in the rows that it writes, so both have to be packed, or neither.
+    is_residual_apart = "residual" in sink.buffers and chain.domain is not None
+    is_residual_apart = is_residual_apart and sink.residual_listed != chain.scatters
+    if not suits_tiles(site.window) or _groups(chain.anchor) > 1 or is_residual_apart:
+        return []
+    return [cut_into_tiles(site.window, site.batch, m, chain.domain) for m in _TILE_SIDES]
+
+
+def _tile_workload(site: _Site, tiling: Tiling) -> WinogradWorkload:
+    return WinogradWorkload(
+        m=tiling.m,
+        tiles=tiling.tiles,
+        input_rows=tiling.input_rows,
+        output_rows=tiling.output_rows,
+        in_channels=shape4(site.source)[1],
+        out_channels=site.weight.shape[0],
+        counted=site.chain.domain is not None,
+        in_place=site.sink.in_place,
+        epilogue=epilogue(site.chain),
+    )
+
+
+def _groups(node: ir.Node) -> int:
+    return node.attributes["group"].as_int() if "group" in node.attributes else 1
 
 
 def _table(
     lists: Lists, window: Window, batch: int, rows: Domain | None, source: Domain | None, node: str
-) -> Buffer | None:
-    """The table of input rows, or None where row m reads row m."""
-    if rows == source and window.is_pointwise:
-        return None
+) -> Buffer:
+    """The table of input rows."""
     if rows is None:
         return lists.dense_table(window, batch)
     if window.is_pointwise and source is None:
@@ -92,18 +149,6 @@ def _domain_of(context: Context, value: ir.Value) -> Domain | None:
 def _constant(node: ir.Node, position: int) -> np.ndarray | None:
     value = node.inputs[position] if len(node.inputs) > position else None
     return None if value is None or value.const_value is None else value.const_value.numpy()
-
-
-def pack_weight(weight: np.ndarray, workload: ConvWorkload, width: int) -> np.ndarray:
-    """[out, in / groups, kh, kw] → [channel block, tap, in / groups, width], zeros beyond the last channel."""
-    out_channels = weight.shape[0]
-    blocks, taps, depth, _ = weight_shape(workload, width)
-    taps_last = weight.reshape(out_channels, -1, taps)
-    if workload.is_depthwise or workload.groups == 1:
-        padding = channel_stride(out_channels) - out_channels
-        taps_last = np.pad(taps_last, ((0, padding), (0, 0), (0, 0)))
-    blocked = taps_last.reshape(blocks, width, depth, taps)
-    return np.ascontiguousarray(blocked.transpose(0, 3, 2, 1), dtype=np.float32)
 
 
 def pack_channels(values: np.ndarray | None, channels: int) -> np.ndarray:
@@ -121,13 +166,12 @@ def lower_linear(context: Context, node: ir.Node) -> None:
     assert source is not None
     rows, out_channels = pixel_count(output), weight.shape[0]
     workload = ConvWorkload(rows, rows, 1, 1, weight.shape[1], out_channels, False, False, False)
-    kernel = context.scheduler.schedule(workload)
-    assert kernel.decisions is not None
-    target = context.new_rows(output)
     name = str(node.name)
+    kernel = context.scheduler.convolve(name, workload)
+    target = context.new_rows(output)
     arguments = [
         context.rows_of(source),
-        context.constant(f"{name}.weight", pack_weight(weight[:, :, None, None], workload, kernel.decisions.width)),
+        context.constant(f"{name}.weight", kernel.pack_weight(weight[:, :, None, None])),
         context.constant(f"{name}.bias", pack_channels(bias, out_channels)),
         target,
     ]

@@ -40,6 +40,8 @@ def lower_map(context: Context, lists: Lists, chain: Chain) -> None:
         epilogue=_epilogue(chain, is_binary),
     )
     buffers = dict(sink.buffers)
+    if chain.domain is not None:
+        buffers |= lists.of(chain.domain, str(node.name)).by_argument()
     for position, (_, buffer, table) in enumerate(operands):
         buffers[f"operand{position}"] = buffer
         if table is not None:

@@ -31,6 +31,10 @@ class RowList:
     count: Buffer
     position: Buffer
 
+    def by_argument(self) -> dict[str, Buffer]:
+        """By the names of a kernel's arguments."""
+        return {"list": self.rows, "count": self.count}
+
 
 @dataclass(eq=False)
 class Lists:
@@ -38,6 +42,7 @@ class Lists:
 
     context: Context
     _active: dict[Footprint, Buffer] = field(default_factory=dict)
+    _unions: dict[Domain, Buffer] = field(default_factory=dict)
     _groups: dict[Mask, Buffer] = field(default_factory=dict)
     _lists: dict[Domain, RowList] = field(default_factory=dict)
     _tables: dict[tuple[Domain, Window, Domain | None], Buffer] = field(default_factory=dict)
@@ -45,7 +50,7 @@ class Lists:
     def of(self, domain: Domain, node: str) -> RowList:
         """The list of the pixels in `domain`."""
         if domain not in self._lists:
-            active = self._union(domain, node)
+            active = self.active(domain, node)
             rows = active.shape[0] - 1
             made = RowList(
                 Buffer("list", (rows + ROW_SLACK,), "int32"),
@@ -91,6 +96,12 @@ class Lists:
     def dense_table(self, window: Window, batch: int) -> Buffer:
         """The same for every pixel of a dense map: known at build time."""
         return self.context.constant("table", dense_table(window_shape(window, batch)))
+
+    def active(self, domain: Domain, node: str) -> Buffer:
+        """Which pixels are in `domain`, [P + 1] uint8."""
+        if domain not in self._unions:
+            self._unions[domain] = self._union(domain, node)
+        return self._unions[domain]
 
     def _union(self, domain: Domain, node: str) -> Buffer:
         first, *others = (self._active_of(footprint, node) for footprint in sorted(domain, key=_order))

@@ -18,6 +18,7 @@ from lascompile.lower.delegate import lower_delegated
 from lascompile.lower.elementwise import lower_map
 from lascompile.lower.kernels import Scheduler
 from lascompile.lower.lists import Lists
+from lascompile.lower.lookahead import look_ahead
 from lascompile.lower.order import execution_order
 from lascompile.lower.pooling import is_row_pooling, lower_pooling
 from lascompile.lower.program import Buffer, Program, Role
@@ -42,7 +43,9 @@ def analyse(graph: ir.Graph) -> Analysis:
 
 def lower(graph: ir.Graph, analysis: Analysis, scheduler: Scheduler) -> Program:
     """The program that computes `graph`."""
-    return _Lowering(graph, analysis, scheduler).program()
+    program = _Lowering(graph, analysis, scheduler).program()
+    look_ahead(program)
+    return program
 
 
 class _Lowering:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lascompile.lower.program import Buffer, Program, Role
-
-ALIGNMENT = 64
-"""Bytes: a cache line, and the widest vector."""
+from lascompile.manifest import ALIGNMENT
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which block, and which part of it, each step of a program serves; for profiles."""
+"""What each step of a program is: the block and the part that it serves, and its algorithm; for reports."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lascompile.analysis.blocks import Block
+from lascompile.lower.kernels import ScheduledKernel
 from lascompile.lower.program import Program, Step
 
 
@@ -37,6 +38,12 @@ def find_parts(program: Program, blocks: Sequence[Block]) -> dict[int, StepParts
         else:
             parts[id(step)] = StepParts(masker_block.get(id(step), ""), "masker", False)
     return parts
+
+
+def algorithms_of(program: Program) -> dict[str, str]:
+    """By node, the algorithm of each convolution that there are several ways to compute."""
+    kernels = [(step.node, step.kernel) for step in program.steps if isinstance(step.kernel, ScheduledKernel)]
+    return {node: kernel.algorithm.name for node, kernel in kernels if kernel.algorithm is not None}
 
 
 def _masker_blocks(program: Program, forced: set[int], block_of_mask: Mapping[str, str]) -> dict[int, str]:

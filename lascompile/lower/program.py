@@ -32,7 +32,7 @@ class Buffer:
         name: For reports.
         shape: Static shape.
         dtype: NumPy's name of the element type.
-        role: Who provides the memory.
+        role: Who provides the memory. It may change, so of a view that of the root counts.
         data: The elements of a constant.
         view_of: The buffer whose memory this one shows under another shape.
     """
@@ -107,8 +107,6 @@ class Program:
     steps: list[Step] = field(default_factory=list)
     decisions: dict[str, Buffer] = field(default_factory=dict)
     """By mask decision name: the buffer that its elements stand in while the program runs; pinned."""
-    counts: dict[str, Buffer] = field(default_factory=dict)
-    """By node: how many rows its dynamic kernel ran on; pinned."""
 
     def buffers(self) -> list[Buffer]:
         """Every buffer that a step touches, in order of first use."""

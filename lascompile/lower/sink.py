@@ -20,7 +20,7 @@ class Sink:
     """The buffers of an epilogue.
 
     Attributes:
-        buffers: By argument name: output, residual, list, count, group_active, channel_group, as far as they apply.
+        buffers: By argument name: output, residual, group_active, channel_group, as far as they apply.
         residual_listed: True if the residual is dense while the kernel's rows are listed.
         in_place: True if residual and output are one buffer.
     """
@@ -57,14 +57,9 @@ def _selects(chain: Chain) -> bool:
 
 def prepare_sink(context: Context, lists: Lists, chain: Chain) -> Sink:
     """Make what the epilogue of `chain` reads and writes."""
-    name = str(chain.anchor.name)
     buffers: dict[str, Buffer] = {}
-    if chain.domain is not None:
-        listed = lists.of(chain.domain, name)
-        buffers |= {"list": listed.rows, "count": listed.count}
-        context.program.counts[name] = listed.count
     if chain.gate is not None and chain.gate.mask.groups > 1:
-        buffers["group_active"] = lists.group_active(chain.gate.mask, name)
+        buffers["group_active"] = lists.group_active(chain.gate.mask, str(chain.anchor.name))
         padding = channel_stride(len(chain.gate.channel_group)) - len(chain.gate.channel_group)
         groups = np.pad(chain.gate.channel_group, (0, padding))
         buffers["channel_group"] = context.constant("channel_group", groups)

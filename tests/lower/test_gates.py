@@ -217,3 +217,11 @@ def test_downsampling_block(checked: Checked) -> None:
     y = net.add("Add", net.conv(x, 8, 16, 1, "downsample", stride=2), gated)
     built = checked(net.network(net.conv(y, 16, 5, 1, "head")))
     assert "map_identity" not in built.labels()
+
+
+def test_choice_between_a_map_and_itself(checked: Checked) -> None:
+    """It is needed everywhere, whatever the mask."""
+    net = Net()
+    x = net.stem()
+    f = net.conv(x, 8, 8, 1, "conv")
+    checked(net.network(net.add("Where", net.boolean(net.mask(x, 8, "mask")), f, f)))

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from lascompile.frontend.simplify import simplify
 from lascompile.lower.kernels import Scheduler
 from lascompile.lower.lower import analyse, lower
-from lascompile.lower.memory import ALIGNMENT, MemoryPlan, plan_memory
+from lascompile.lower.memory import MemoryPlan, plan_memory
 from lascompile.lower.program import Buffer, Kernel, Program, Role, Step
+from lascompile.manifest import ALIGNMENT
 from lascompile.target import parse_target
 from tests.masked_nets import masked_network
 

@@ -7,6 +7,7 @@ from typing import cast
 
 import onnx
 import onnx_ir as ir
+import pytest
 
 from lascompile.analysis.blocks import find_blocks
 from lascompile.frontend.simplify import simplify
@@ -15,6 +16,7 @@ from lascompile.lower.lower import analyse, lower
 from lascompile.lower.parts import StepParts, find_parts
 from lascompile.lower.program import Buffer, Kernel, Program, Role, Step
 from lascompile.target import parse_target
+from tests.differential.algorithms import forced
 from tests.differential.networks import Net
 
 NO_KERNEL = cast(Kernel, None)
@@ -72,3 +74,16 @@ def test_parts_of_two_blocks() -> None:
     assert {step.node: parts[id(step)] for step in program.steps}["stem"] == StepParts("", "other", True)
     for step in program.steps:
         assert parts[id(step)].forced == (parts[id(step)].part != "masker")
+
+
+@pytest.mark.parametrize("algorithm", ["direct", "winograd2"])
+def test_no_list_is_made_that_nobody_reads(algorithm: str) -> None:
+    """Tiles have lists of their own: that of the pixels is for kernels over rows, and for packing."""
+    net = Net()
+    x = net.stem()
+    branch = net.conv(net.relu(net.conv(x, 8, 8, 3, "conv1")), 8, 8, 3, "conv2")
+    with forced(algorithm):
+        program, _ = parts_of(net.network(net.add("Add", x, net.add("Mul", branch, net.mask(x, 8, "masker")))))
+    read = {buffer.root for step in program.steps for buffer in step.arguments if buffer not in step.outputs}
+    made = [step for step in program.steps if step.part == "lists"]
+    assert made and all(read.intersection(step.outputs) for step in made)
