@@ -1,0 +1,226 @@
+"""The latency table: how long a kernel takes on a device, over shape, granularity, activation rate and algorithm.
+
+Its rows lie beside the records of tuning, in journals of the same kind, so that what is said there of kills, damage
+and merging holds here. docs/records.md has the format.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lascompile.journal import Collection, Damage, Item, JournalTree, Merged, Unreadable, to_payload
+from lascompile.records import Latency, Task, Versions, shipped_folder, timestamp, user_folder
+from lascompile.records.fields import from_fields, to_fields
+from lascompile.records.folders import check_folder
+from lascompile.records.matching import is_dynamic
+from lascompile.records.measured import installed_tvm
+from lascompile.records.record import check_schema
+
+SCHEMA = 1
+FILE_NAME = "latency.jsonl"
+_SAME_RATE = 1e-6
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A place in the table: what is measured.
+
+    Attributes:
+        task: Workload, target, threads, device, activation rate, batch.
+        algorithm: The algorithm's name.
+        definition: Fingerprint of the kernel's definition; see `lascompile.plan.known`.
+        decisions: The fields of the schedule's decisions.
+        granularity: S, height and width of a patch of the mask that the kernel obeys; None without a mask.
+        stage: C, H, W of the stage's output, by which rows are shown; None where there is no stage.
+    """
+
+    task: Task
+    algorithm: str
+    definition: str
+    decisions: Mapping[str, Any]
+    granularity: tuple[int, int] | None = None
+    stage: tuple[int, int, int] | None = None
+
+    @property
+    def identity(self) -> str:
+        """Names this cell and no other."""
+        return hashlib.sha256(to_payload(to_fields(self))).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A measured cell.
+
+    Attributes:
+        when: UTC, see `lascompile.records.timestamp`.
+    """
+
+    cell: Cell
+    latency: Latency
+    versions: Versions
+    when: str = field(default_factory=timestamp)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is stored."""
+        return {"schema": SCHEMA, **to_fields(self)}
+
+    @staticmethod
+    def from_json(stored: Mapping[str, Any]) -> Row:
+        """The row that `to_json` stored; fields that it does not know are left out, except in the workload.
+
+        Raises:
+            ValueError: It is of a newer schema, of a kind of workload that this version does not know, or no row.
+        """
+        check_schema(stored, SCHEMA)
+        row: Row = from_fields(Row, dict(stored), extra=True)
+        return row
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the table says of a kernel.
+
+    Attributes:
+        rows: The rows that it was read from: those at the rate, or at the rates below and above.
+    """
+
+    median_s: float
+    p10_s: float
+    p90_s: float
+    rows: tuple[Row, ...]
+
+    @property
+    def is_interpolated(self) -> bool:
+        """True if nothing was measured at the very rate."""
+        return len({row.cell.task.activation_rate for row in self.rows}) > 1
+
+
+class LatencyTable:
+    """The rows in `folder`, which is written to, and those in `shipped`, which are read only.
+
+    Both hold `<device>/tvm-<version>/latency.jsonl`.
+    """
+
+    def __init__(self, folder: Path, shipped: Path | None = None) -> None:
+        self.folder = folder
+        self._tree = JournalTree(folder, FILE_NAME)
+        self._collection = Collection(self._tree, shipped, Row.from_json)
+
+    def append(self, *rows: Row) -> None:
+        """Write rows; they are on the disk when this returns.
+
+        Raises:
+            LascompileError: Another process holds the lock.
+            OSError: The folder cannot be written to.
+        """
+        self._collection.append((row.cell.task.device, row.versions.tvm, row.to_json()) for row in rows)
+
+    def rows(self, *, shipped: bool = True) -> Iterator[Item[Row]]:
+        """All rows that can be read, file by file, in the order in which they were written."""
+        return self._collection.items(shipped=shipped)
+
+    def unreadable(self, *, shipped: bool = True) -> list[Unreadable]:
+        """The lines that are sound, but not for this version of lascompile."""
+        return self._collection.unreadable(shipped=shipped)
+
+    def damaged(self) -> list[Damage]:
+        """The lines in `folder` that cannot be read; the next write moves them aside."""
+        return self._tree.damaged()
+
+    def quarantined(self) -> int:
+        """How many damaged lines of `folder` were moved aside."""
+        return self._tree.quarantined()
+
+    def missing(self, cells: Iterable[Cell]) -> list[Cell]:
+        """Those of `cells` that were not measured with this TVM yet, in order: where an interrupted run goes on."""
+        present = {item.value.cell.identity for item in self.rows(shipped=False) if _is_current(item.value)}
+        return [cell for cell in cells if cell.identity not in present]
+
+    def merge(self, source: Path) -> Merged:
+        """Copy the rows below the folder `source` that are not here yet; a second time adds nothing.
+
+        Raises:
+            UsageError: `source` is no folder, or holds no table.
+            LascompileError, OSError: As for `append`.
+        """
+        return self._tree.merge(source)
+
+    def latency(
+        self,
+        task: Task,
+        algorithm: str,
+        definition: str,
+        *,
+        decisions: Mapping[str, Any] | None = None,
+        granularity: tuple[int, int] | None = None,
+    ) -> Estimate | None:
+        """How long the kernel of `task` takes by `algorithm` at the task's activation rate; None if that is not known.
+
+        Equal must be: workload, target key, number of threads, version of TVM, algorithm, definition, and `decisions`
+        and `granularity` where they are given. Rows of the task's device count, or, if there are none, those of others.
+        Of several measurements at one rate the last one counts. Between two measured rates latencies are interpolated
+        linearly; below the lowest and above the highest one nothing is known. The rate does not matter to a kernel
+        that is not dynamic.
+        """
+
+        def fits(row: Row) -> bool:
+            cell = row.cell
+            return (
+                cell.algorithm == algorithm
+                and cell.definition == definition
+                and cell.task.threads == task.threads
+                and cell.task.workload == task.workload
+                and cell.task.target == task.target
+                and (decisions is None or dict(cell.decisions) == dict(decisions))
+                and (granularity is None or cell.granularity == granularity)
+            )
+
+        found = [item.value for item in self.rows() if _is_current(item.value) and fits(item.value)]
+        own = [row for row in found if row.cell.task.device == task.device]
+        rows = sorted(own or found, key=lambda row: row.when)
+        if not rows:
+            return None
+        if not is_dynamic(task.workload):
+            return _estimate(rows[-1:], task.activation_rate)
+        return _between(rows, task.activation_rate)
+
+
+def open_table(folder: Path | None = None) -> LatencyTable:
+    """The table of the user (in `folder`, if given), and behind it the one that lascompile comes with.
+
+    Raises:
+        UsageError: `folder` is a file.
+    """
+    return LatencyTable(check_folder(folder if folder is not None else user_folder()), shipped_folder())
+
+
+def _is_current(row: Row) -> bool:
+    return row.versions.tvm == installed_tvm()
+
+
+def _between(rows: Sequence[Row], rate: float) -> Estimate | None:
+    """From the last measurements at the rates nearest to `rate`; `rows` are in order of time."""
+    last = {round(row.cell.task.activation_rate / _SAME_RATE): row for row in rows}
+    wanted = round(rate / _SAME_RATE)
+    below = max((number for number in last if number <= wanted), default=None)
+    above = min((number for number in last if number >= wanted), default=None)
+    if below is None or above is None:
+        return None
+    return _estimate([last[number] for number in sorted({below, above})], rate)
+
+
+def _estimate(rows: Sequence[Row], rate: float) -> Estimate:
+    """Linear between the rates of one row or two."""
+    rates = [row.cell.task.activation_rate for row in rows]
+
+    def at(latency_s: Callable[[Latency], float]) -> float:
+        return float(np.interp(rate, rates, [latency_s(row.latency) for row in rows]))
+
+    median, p10, p90 = at(lambda x: x.median_s), at(lambda x: x.p10_s), at(lambda x: x.p90_s)
+    return Estimate(median, p10, p90, tuple(rows))

@@ -1,0 +1,44 @@
+"""What has to be equal for a measurement on one machine to say something about another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lascompile.cpu import FEATURES
+from lascompile.target import Target
+
+_X86 = ("avx", "avx2", "fma", "avx512f", "avx512vl", "avx512bw", "avx512dq", "avx512bf16", "amx-tile", "amx-bf16")
+_ARM = ("neon", "fullfp16", "bf16", "sve", "sve2")
+FEATURES_THAT_MATTER = frozenset((*_X86, *_ARM))
+"""Instruction sets that decide how fast a kernel is: width and kind of its vectors. Others come and go between virtual
+machines of one CPU."""
+
+
+@dataclass(frozen=True)
+class TargetKey:
+    """A target without what makes no difference to speed, such as the rest of its triple.
+
+    Attributes:
+        kind: `llvm` or `cuda`.
+        arch: The processor family of the triple (`x86_64`, `aarch64`), or `sm_70` and the like.
+        mcpu: LLVM's name of the CPU, by which it orders instructions; empty for `cuda`.
+        features: Those of the target's that matter, sorted, and attributes that are no instruction set
+            (`+prefer-256-bit`).
+    """
+
+    kind: str
+    arch: str
+    mcpu: str = ""
+    features: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(target: Target) -> TargetKey:
+        """The key of `target`."""
+        if target.kind == "cuda":
+            return TargetKey("cuda", target.arch)
+        attributes = (attribute for attribute in target.mattr if attribute[1:] not in FEATURES)
+        features = FEATURES_THAT_MATTER.intersection(target.features).union(attributes)
+        return TargetKey("llvm", target.mtriple.partition("-")[0], target.mcpu, tuple(sorted(features)))
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.mcpu or self.arch}"
