@@ -1,0 +1,1 @@
+"""Which algorithm computes a convolution: what there is, what it costs, and the choice."""

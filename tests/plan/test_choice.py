@@ -1,0 +1,88 @@
+"""Which algorithm a convolution gets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lascompile.errors import UsageError
+from lascompile.plan.algorithms import BF16X3, DIRECT, Algorithm
+from lascompile.plan.choice import Chooser
+from lascompile.plan.cost import predict_cycles
+from lascompile.plan.numerics import Numerics
+from lascompile.plan.plan import Plan
+from lascompile.target import Target
+from lascompile.workload import ConvWorkload
+from tests.kernels.calling import target_of
+
+TILES, NO_TILES, ARM = (
+    "llvm -mcpu=sapphirerapids",
+    "llvm -mcpu=cascadelake",
+    "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a78",
+)
+NO_ROUNDING = "llvm -mcpu=sapphirerapids -mattr=-avx512bf16"
+
+REDUCE = ConvWorkload(3136, 3136, 1, 1, 256, 64, gathers=True, counted=True, scatters=False)
+GATHER = ConvWorkload(196, 196, 9, 1, 256, 256, gathers=True, counted=True, scatters=False)
+MASKER = ConvWorkload(49, 49, 1, 1, 1024, 2, gathers=False, counted=False, scatters=False)
+
+
+def choose_algorithm(workload: ConvWorkload, target: Target, threads: int, numerics: Numerics) -> Algorithm:
+    chosen, _ = Chooser(target, threads, numerics, Plan()).choose("conv", [workload])
+    return chosen.algorithm
+
+
+@pytest.mark.parametrize("workload", [REDUCE, GATHER])
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_tiles_are_chosen_where_the_cpu_has_them_and_the_numerics_allow(workload: ConvWorkload, threads: int) -> None:
+    assert choose_algorithm(workload, target_of(TILES), threads, Numerics.FAST) is BF16X3
+    for target in (TILES, NO_TILES, NO_ROUNDING, ARM):
+        assert choose_algorithm(workload, target_of(target), threads, Numerics.EXACT) is DIRECT
+    for target in (NO_TILES, NO_ROUNDING, ARM):
+        assert choose_algorithm(workload, target_of(target), threads, Numerics.FAST) is DIRECT
+
+
+@pytest.mark.parametrize("workload", [MASKER, replace(GATHER, groups=32), replace(GATHER, groups=256)])
+def test_tiles_are_not_chosen_where_they_would_be_empty(workload: ConvWorkload) -> None:
+    assert choose_algorithm(workload, target_of(TILES), 2, Numerics.FAST) is DIRECT
+
+
+def chooser(plan: Plan, target: str = TILES) -> Chooser:
+    return Chooser(target_of(target), 2, Numerics.FAST, plan)
+
+
+def test_a_plan_goes_before_the_cost() -> None:
+    plan = Plan({"conv": "direct", "masker": "bf16x3"})
+    assert chooser(plan).choose("conv", [GATHER])[0].algorithm is DIRECT
+    assert chooser(plan).choose("masker", [MASKER])[0].algorithm is BF16X3
+    assert chooser(plan).choose("another", [GATHER])[0].algorithm is BF16X3
+
+
+def test_a_plan_that_cannot_be_followed_is_refused() -> None:
+    with pytest.raises(UsageError, match="the plan wants bf16x3 for conv, which can be computed here by: direct"):
+        chooser(Plan({"conv": "bf16x3"}), NO_TILES).choose("conv", [GATHER])
+
+
+def test_candidates_come_best_first() -> None:
+    best, ranked = chooser(Plan()).choose("conv", [GATHER])
+    assert best is ranked[0] and {DIRECT, BF16X3} <= {candidate.algorithm for candidate in ranked}
+    costs = [candidate.cost for candidate in ranked]
+    assert costs == sorted(costs) and min(costs) > 0
+
+
+@pytest.mark.parametrize("algorithm", [DIRECT, BF16X3], ids=lambda algorithm: algorithm.name)
+def test_cost_grows_with_the_work_and_shrinks_with_the_threads(algorithm) -> None:
+    def cost(workload: ConvWorkload, threads: int = 1) -> float:
+        return predict_cycles(algorithm, workload, target_of(TILES), threads)
+
+    more = (
+        {"rows": 392},
+        {"in_channels": 512},
+        {"out_channels": 512},
+        {"taps": 25},
+        {"counted": False},
+    )
+    for change in more:
+        assert cost(replace(GATHER, **change)) > cost(GATHER), change
+    assert cost(GATHER, 2) == pytest.approx(cost(GATHER) / 2)

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lascompile.kernels import row_conv
+from lascompile.plan import known
+from lascompile.plan.algorithms import ALGORITHMS
+from lascompile.plan.known import known_algorithms
+from lascompile.workload import CompactWorkload
+from tests.records.samples import DENSE, GATHER
+
+
+def test_every_algorithm_has_a_fingerprint():
+    found = known_algorithms(GATHER)
+    assert list(found) == ["direct", "bf16x3"]
+    assert all(found[name].decisions is ALGORITHMS[name].decisions for name in found)
+    assert len({item.definition for item in found.values()}) == len(found)
+    assert all(len(item.definition) == 12 for item in found.values())
+
+
+@pytest.mark.parametrize("groups", [32, 64])
+def test_algorithms_that_cannot_compute_it_are_left_out(groups):
+    assert list(known_algorithms(replace(GATHER, groups=groups))) == ["direct"]
+
+
+def test_only_those_asked_for():
+    assert list(known_algorithms(GATHER, ["direct"])) == ["direct"]
+
+
+def test_kernels_without_decisions_have_none():
+    assert known_algorithms(CompactWorkload(4)) == {}
+
+
+def test_fingerprints_follow_the_workload_and_the_definition(monkeypatch):
+    before = known_algorithms(GATHER)["direct"].definition
+    assert known_algorithms(DENSE)["direct"].definition != before
+    known._fingerprint.cache_clear()
+    assert known_algorithms(GATHER)["direct"].definition == before
+
+    def doubled(workload, width):
+        return row_conv.define_row_conv(replace(workload, rows=2 * workload.rows), width)
+
+    monkeypatch.setattr(known, "define_row_conv", doubled)
+    known._fingerprint.cache_clear()
+    assert known_algorithms(GATHER)["direct"].definition != before
+    known._fingerprint.cache_clear()
