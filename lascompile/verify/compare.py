@@ -66,7 +66,7 @@ def compare_outputs(
             continue
         found.failures += _nan_faults(name, output, upper, lower)
         expected = np.where(np.isnan(upper), lower, upper) if escaped_have_values else upper
-        error, where = _largest_error(output, expected)
+        error, where = largest_error(output, expected)
         if error is None:
             continue
         found.error = max(found.error or 0.0, error)
@@ -88,7 +88,7 @@ def _nan_faults(name: str, output: np.ndarray, upper: np.ndarray, lower: np.ndar
     return faults
 
 
-def _largest_error(output: np.ndarray, expected: np.ndarray) -> tuple[float | None, tuple[int, ...]]:
+def largest_error(output: np.ndarray, expected: np.ndarray) -> tuple[float | None, tuple[int, ...]]:
     """The largest difference over the range of `expected`, and where; None if there is nothing but NaN."""
     missing = np.isnan(output) | np.isnan(expected)
     if missing.all():

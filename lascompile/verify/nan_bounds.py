@@ -7,20 +7,34 @@ Two things keep onnxruntime from being the reference as it is:
 - `MaxPool` of numbers and NaN has no defined result in ONNX; onnxruntime's depends on their order in the
   window.
 
+Fast numerics add a third: an algorithm that takes products apart subtracts an infinity from itself, and one that
+computes tiles spreads what is not finite over a tile (see `reaches`).
+
 With `fewest_nans`, a mask selects instead of multiplying, and a maximum is NaN only if all of its window is.
-With `most_nans`, a mask multiplies, and a maximum is NaN if any of its window is. What is NaN in the first
-must be NaN in the artifact; what is a number in the second must be that number.
+With `most_nans`, a mask multiplies, a maximum is NaN if any of its window is, and so is all that a fast algorithm may
+spoil. What is NaN in the first must be NaN in the artifact; what is a number in the second must be that number.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import onnx_ir as ir
 
 from lascompile.analysis.gates import find_gates
 from lascompile.frontend.rewire import new_constant, replace_readers
+from lascompile.manifest import StepSpec
 
 _MAXIMA = {"MaxPool", "GlobalMaxPool", "ReduceMax"}
+_REACH = {"bf16x3": 0, "winograd2": 1, "winograd4": 3}
+"""By fast algorithm: how far beyond a window an input that is not finite is seen. Two outputs of an m x m tile are at
+most m - 1 pixels apart, and all of them may see what one of them reads."""
+
+
+def reaches(steps: Iterable[StepSpec]) -> dict[str, int]:
+    """By ONNX node that a fast algorithm computes: its reach in pixels. Empty under exact numerics."""
+    return {step.node: _REACH[step.algorithm] for step in steps if step.algorithm in _REACH}
 
 
 def fewest_nans(model: ir.Model) -> ir.Model:
@@ -35,12 +49,34 @@ def fewest_nans(model: ir.Model) -> ir.Model:
     return copy
 
 
-def most_nans(model: ir.Model) -> ir.Model:
-    """A copy of `model` (canonical) in which NaN spreads as far as it may."""
+def most_nans(model: ir.Model, reaches: Mapping[str, int] | None = None) -> ir.Model:
+    """A copy of `model` (canonical) in which NaN spreads as far as it may, given the `reaches` of fast algorithms."""
     copy = model.clone()
     for node in _maxima(copy.graph):
         _Maximum(node).bound(least=False)
+    for node in list(copy.graph):
+        reach = (reaches or {}).get(str(node.name))
+        if reach is not None:
+            _spread_strange(node, reach)
     return copy
+
+
+def _spread_strange(node: ir.Node, reach: int) -> None:
+    """Conv(x) → Conv(x'), NaN in all channels of each pixel that has something not finite at most `reach` away."""
+    source, graph = node.inputs[0], node.graph
+    assert source is not None and source.shape is not None and graph is not None
+    before = _Chain(node, f"{node.name}.input")
+    is_nan = before.add("IsNaN", [source], dtype=ir.DataType.BOOL, shape=source.shape)
+    is_infinite = before.add("IsInf", [source], dtype=ir.DataType.BOOL, shape=source.shape)
+    strange = before.add("Or", [is_nan, is_infinite], dtype=ir.DataType.BOOL, shape=source.shape)
+    if reach:
+        flags = before.add("Cast", [strange], {"to": int(ir.DataType.FLOAT)}, shape=source.shape)
+        (batch, channels, height, width), side = source.shape.numpy(), 2 * reach + 1
+        shape = ir.Shape((batch, 1, height, width))
+        ones = before.constant(np.ones((1, channels, side, side), np.float32))
+        found = before.add("Conv", [flags, ones], {"pads": [reach] * 4}, shape=shape)
+        strange = before.add("Greater", [found, before.number(0.5)], dtype=ir.DataType.BOOL, shape=shape)
+    node.replace_input_with(0, before.add("Where", [strange, before.number(np.nan), source], shape=source.shape))
 
 
 def defines_nans(model: ir.Model) -> bool:
@@ -94,19 +130,21 @@ class _Maximum:
 
 
 class _Chain:
-    """Nodes inserted behind `site`, the last of which takes its place."""
+    """Nodes inserted one after the other behind `site`, whose place the last may take; or, with a `prefix`, before."""
 
-    def __init__(self, site: ir.Node) -> None:
+    def __init__(self, site: ir.Node, prefix: str | None = None) -> None:
         assert site.graph is not None
         self._graph = site.graph
-        self._site = self._last = site
+        self._site = site
+        self._last = site if prefix is None else None
         self._output = site.outputs[0]
+        self._prefix = prefix or str(self._output.name)
 
     def add(
         self,
         op_type: str,
         inputs: list[ir.Value],
-        attributes: dict[str, int] | None = None,
+        attributes: dict[str, int | list[int]] | None = None,
         dtype: ir.DataType = ir.DataType.FLOAT,
         shape: ir.Shape | None = None,
     ) -> ir.Value:
@@ -115,15 +153,20 @@ class _Chain:
     def append(self, node: ir.Node, dtype: ir.DataType = ir.DataType.FLOAT, shape: ir.Shape | None = None) -> ir.Value:
         """Insert `node`; its output has the site's shape, if no other is given."""
         value = node.outputs[0]
-        node.name = value.name = f"{self._output.name}.nan.{len(self._graph)}"
+        node.name = value.name = f"{self._prefix}.nan.{len(self._graph)}"
         value.type, value.shape = ir.TensorType(dtype), shape or self._output.shape
-        self._graph.insert_after(self._last, node)
-        self._last = node
+        if self._last is None:
+            self._graph.insert_before(self._site, node)
+        else:
+            self._graph.insert_after(self._last, node)
+            self._last = node
         return value
 
     def number(self, number: float) -> ir.Value:
-        name = f"{self._output.name}.nan.constant.{len(self._graph.initializers)}"
-        return new_constant(self._graph, name, np.asarray(number, np.float32))
+        return self.constant(np.asarray(number, np.float32))
+
+    def constant(self, array: np.ndarray) -> ir.Value:
+        return new_constant(self._graph, f"{self._prefix}.nan.constant.{len(self._graph.initializers)}", array)
 
     def replace(self, value: ir.Value) -> None:
         """Let `value` take the place of the site's output."""

@@ -14,7 +14,7 @@ from lascompile.frontend.built_from import load_built_from
 from lascompile.frontend.impose import ImposedDecision, impose_decisions
 from lascompile.frontend.simplify import simplify
 from lascompile.verify.compare import TIE_TOLERANCE, TOLERANCE, Findings, compare_decisions, compare_outputs
-from lascompile.verify.nan_bounds import defines_nans, fewest_nans, most_nans
+from lascompile.verify.nan_bounds import defines_nans, fewest_nans, most_nans, reaches
 from lascompile.verify.reference import Outcome, Reference
 from lascompile.verify.report import CaseResult, VerifyReport
 from lascompile.verify.runs import Artifact, Run, run_artifact, run_file
@@ -54,7 +54,8 @@ def verify(
     NaN: onnxruntime multiplies by a mask, and 0 x NaN is NaN; an artifact skips the pixel. An element that
     is a number in onnxruntime must be that number in the artifact. An element that is NaN must be NaN,
     unless it is so only through 0 x NaN, or through a maximum of numbers and NaN, which has no defined
-    result (see `nan_bounds`).
+    result (see `nan_bounds`). Where a fast algorithm computed a convolution, NaN may also stand in place of an
+    infinity, and up to m - 1 pixels beyond the windows that read it, if tiles are m x m.
 
     Args:
         artifact: What `lascompile.load` returns.
@@ -83,7 +84,7 @@ def verify(
     outcomes = _outcomes(model, names, runs, threads)
     tell("following NaN through onnxruntime")
     strange = [run for run, outcome in zip(runs, outcomes, strict=True) if _meets_nan(run, outcome)]
-    bounds = _nan_bounds(model, names, strange, threads)
+    bounds = _nan_bounds(model, reaches(manifest.steps), names, strange, threads)
     cases = [judge(run, *bounds.get(run.name, (outcome,))) for run, outcome in zip(runs, outcomes, strict=True)]
     return VerifyReport(
         artifact=manifest.onnx["name"],
@@ -114,20 +115,20 @@ def _outcomes(model: ir.Model, names: Sequence[str], runs: Sequence[Run], thread
 
 
 def _nan_bounds(
-    model: ir.Model, names: Sequence[str], runs: Sequence[Run], threads: int
+    model: ir.Model, fast: Mapping[str, int], names: Sequence[str], runs: Sequence[Run], threads: int
 ) -> dict[str, tuple[Outcome, Outcome]]:
     """Of each run by name, the outcome in which NaN spreads as far as it may, and that in which as little."""
     if not runs:
         return {}
-    most = _outcomes(most_nans(model), names, runs, threads)
+    most = _outcomes(most_nans(model, fast), names, runs, threads)
     fewest = _outcomes(fewest_nans(model), names, runs, threads)
     return {run.name: pair for run, pair in zip(runs, zip(most, fewest, strict=True), strict=True)}
 
 
 def _meets_nan(run: Run, outcome: Outcome) -> bool:
-    """True if a NaN went in, or came up on the way: 0 x infinity is one."""
-    arrays = [*run.inputs, *outcome.values.values()]
-    return any(np.issubdtype(array.dtype, np.floating) and bool(np.isnan(array).any()) for array in arrays)
+    """True if what is not finite went in, or came up on the way: 0 x infinity is NaN."""
+    arrays = [*run.inputs, *run.outputs, *outcome.values.values()]
+    return any(np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all() for array in arrays)
 
 
 @dataclass(frozen=True)
