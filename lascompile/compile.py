@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 ProgressCallback = Callable[[str, float], None]
 """Told the phase that begins, and the share of the whole work that is done (0 to 1)."""
 
-NOMINAL_RATE = 0.5
-"""The activation rate at which a manifest counts operations."""
-
 
 def build(
     path: str | Path,
@@ -27,8 +24,13 @@ def build(
     target: str = "llvm",
     mcpu: str = "native",
     threads: int | None = None,
+    numerics: str = "fast",
+    plan: str | Path | None = None,
+    records: str | Path | None = None,
+    use_records: bool = True,
     require_dynamic: bool = False,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    verify: bool = False,
     progress: ProgressCallback | None = None,
 ) -> Artifact:
     """Compile the ONNX file `path` into the artifact folder `output`, and load it.
@@ -39,8 +41,16 @@ def build(
         target: What to compile for, as `lascompile.target.parse_target` reads it.
         mcpu: The CPU to compile for; `native` is this one.
         threads: Threads that the schedules are made for; by default the physical cores.
+        numerics: `exact` keeps to float32 products; `fast` also allows algorithms that take them apart, with relative
+            errors of about 1e-5.
+        plan: A file that says which algorithm computes which convolution; see `lascompile.plan.plan`.
+        records: The folder of records and latency table that go before what is predicted; by default the user's.
+            Those that lascompile comes with stand behind them.
+        use_records: False leaves out both.
         require_dynamic: Refuse a model of which a block stays dense.
         shapes: Shape by input name, for inputs that the file leaves dynamic.
+        verify: Compare each block and the network with onnxruntime, and let convolutions fall back to the direct
+            algorithm where their error is too large; what was found is in the manifest (`verification`).
         progress: Told how the build advances.
 
     Returns:
@@ -50,7 +60,8 @@ def build(
         UsageError: The file is missing, or an argument does not fit.
         UnsupportedModelError: The model cannot be compiled, or stays dense where `require_dynamic` forbids it.
         ToolchainError: Linking is not possible.
-        DeviceError: The target is unknown or not supported.
+        DeviceError: The target is unknown or not supported, or this machine cannot run what `verify` has to.
+        LascompileError: `verify` found that the artifact differs, whatever the algorithms.
     """
     from lascompile.runtime.artifact import load
 
@@ -60,8 +71,13 @@ def build(
         target=target,
         mcpu=mcpu,
         threads=threads,
+        numerics=numerics,
+        plan=plan,
+        records=records,
+        use_records=use_records,
         require_dynamic=require_dynamic,
         shapes=shapes,
+        verify=verify,
         progress=progress,
     )
     return load(written, threads)
@@ -74,12 +90,17 @@ def build_artifact(
     target: str = "llvm",
     mcpu: str = "native",
     threads: int | None = None,
+    numerics: str = "fast",
+    plan: str | Path | None = None,
+    records: str | Path | None = None,
+    use_records: bool = True,
     require_dynamic: bool = False,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    verify: bool = False,
     progress: ProgressCallback | None = None,
 ) -> Path:
     """As `build`, but without loading the result, which may be for another machine. Returns the folder."""
-    from lascompile.analysis.blocks import find_blocks, network_flops
+    from lascompile.analysis.blocks import NOMINAL_RATE, find_blocks, network_flops
     from lascompile.artifact_writer import check_destination, write_artifact
     from lascompile.cpu import physical_cores
     from lascompile.frontend.load import load_model
@@ -87,7 +108,11 @@ def build_artifact(
     from lascompile.frontend.supported import check_supported
     from lascompile.lower.kernels import Scheduler
     from lascompile.lower.lower import analyse, lower
+    from lascompile.lower.parts import algorithms_of
     from lascompile.lower.supported import SUPPORTED
+    from lascompile.plan.measured import open_measurements
+    from lascompile.plan.numerics import Numerics
+    from lascompile.plan.plan import Plan
 
     say = progress or (lambda phase, share: None)
     source = Path(path)
@@ -95,10 +120,16 @@ def build_artifact(
     folder = check_destination(Path(output) if output is not None else source.with_suffix(".lasc"))
     if threads is not None and threads < 1:
         raise UsageError(f"--threads is {threads}, but at least 1 is needed")
+    if numerics not in (known := [item.value for item in Numerics]):
+        raise UsageError(f"--numerics is {numerics!r}, allowed are {' and '.join(known)}")
+    wishes = Plan() if plan is None else Plan.read(Path(plan))
+    threads = threads or physical_cores()
+    folder_of_records = None if records is None else Path(records)
+    measurements = open_measurements(folder_of_records, chosen, threads) if use_records else None
     say("reading", 0.0)
     model = load_model(source, shapes)
     say("simplifying", 0.02)
-    graph = simplify(model).graph
+    graph = simplify(model).graph  # in place
     check_supported(graph, SUPPORTED)
     say("analysing", 0.1)
     analysis = analyse(graph)
@@ -106,10 +137,21 @@ def build_artifact(
     if require_dynamic:
         _require_dynamic(blocks)
     say("lowering", 0.15)
-    scheduler = Scheduler(chosen, threads or physical_cores())
-    program = lower(graph, analysis, scheduler)
+    scheduler = Scheduler(chosen, threads, Numerics(numerics), wishes, measurements)
     flops = network_flops(blocks, graph)
+    if verify:
+        from lascompile.verify.fallback import Network, build_verified
+
+        network = Network(source, model, analysis, blocks, flops)
+        return build_verified(folder, network, scheduler, _from(0.15, say))
+    program = lower(graph, analysis, scheduler)
+    wishes.check_nodes(algorithms_of(program))
     return write_artifact(folder, source, program, scheduler, analysis.gates, blocks, flops, say)
+
+
+def _from(begin: float, say: ProgressCallback) -> ProgressCallback:
+    """For a part of the build that begins when the share `begin` is done, and counts from 0."""
+    return lambda phase, share: say(phase, begin + share * (1 - begin))
 
 
 def _read_target(text: str, mcpu: str) -> Target:
@@ -131,4 +173,3 @@ def _require_dynamic(blocks: Sequence[Block]) -> None:
         raise UnsupportedModelError(
             f"--require-dynamic: {len(dense)} of {len(blocks)} blocks stay dense{first} (lascompile inspect lists all)"
         )
-

@@ -11,9 +11,13 @@ from typing import Any
 
 from lascompile.errors import ArtifactError
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST_NAME = "manifest.json"
 CONSTANTS_NAME = "constants.bin"
+
+ALIGNMENT = 64
+"""Bytes: a cache line, and the widest vector. TVM's code assumes that every tensor starts at such an address, so those
+that are stored, in the file of constants or in the workspace, have such offsets."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,12 @@ class StepSpec:
         block: The block, or empty.
         part: "masker", "lists", "conv", "scatter" or "other".
         forced: True if the step also runs when the decisions are given.
-        rows: Rows if all pixels are active; 0 if the kernel is not dynamic.
+        rows: Rows, or Winograd tiles, if all pixels are active; 0 if the kernel is not dynamic.
         count: Position of the count among the workspace tensors, if the kernel is dynamic.
+        algorithm: What computes it, if it is a convolution that there are several ways to compute.
+        candidates: These ways, the best first: {"algorithm", "cost", "source"}, all costs in one unit: cycles if they
+            are predicted, else seconds. With "record" and "row", the provenance of the record that the decisions come
+            from, and of the latency table's row that the cost comes from.
     """
 
     label: str
@@ -90,6 +98,8 @@ class StepSpec:
     forced: bool
     rows: int = 0
     count: int | None = None
+    algorithm: str | None = None
+    candidates: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,8 @@ class Manifest:
 
     `library` is the library's file name, which holds a part of its checksum: the system's loader takes two libraries of
     one path for the same, so that a process that built and loaded a model twice would run the first one.
+
+    `verification` is what `build --verify` found (`lascompile.verify.outcome.Verification`), or None.
     """
 
     versions: Mapping[str, str]
@@ -118,6 +130,7 @@ class Manifest:
     steps: Sequence[StepSpec]
     library: str
     files: Mapping[str, str] = field(default_factory=dict)
+    verification: Mapping[str, Any] | None = None
     schema: int = SCHEMA
 
     def to_json(self) -> str:
@@ -163,6 +176,7 @@ _NESTED: dict[str, type] = {
 
 _HOLDS: dict[str, Callable[[Any], bool]] = {
     "str": lambda value: isinstance(value, str),
+    "str | None": lambda value: value is None or isinstance(value, str),
     "int": lambda value: type(value) is int and value >= 0,
     "int | None": lambda value: value is None or _HOLDS["int"](value),
     "bool": lambda value: isinstance(value, bool),
@@ -171,6 +185,7 @@ _HOLDS: dict[str, Callable[[Any], bool]] = {
     "Sequence[str]": lambda value: isinstance(value, list) and all(map(_HOLDS["str"], value)),
     "Mapping[str, str]": lambda value: isinstance(value, dict) and all(map(_HOLDS["str"], value.values())),
     "Mapping[str, Any]": lambda value: isinstance(value, dict),
+    "Mapping[str, Any] | None": lambda value: value is None or isinstance(value, dict),
 }
 """By annotation of a field: whether a value read from JSON fits. Any other field holds a list of objects."""
 

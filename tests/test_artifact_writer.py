@@ -8,8 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from lascompile import artifact_writer
-from lascompile.artifact_writer import check_destination
+from lascompile.artifact_writer import check_destination, write
 from lascompile.codegen import signature_of
 from lascompile.compile import build, build_artifact
 from lascompile.errors import ToolchainError, UsageError
@@ -50,7 +49,7 @@ def broken_linker(*_args, **_kwargs):
     raise ToolchainError("c++ could not link the library: no message")
 
 
-def quick_library(program, _target, path, link, on_kernel):
+def quick_library(program, _target, path, link, on_kernel, _objects):
     """In the place of the compiler: a file."""
     on_kernel(1, 1)
     path.write_bytes(b"library")
@@ -59,7 +58,7 @@ def quick_library(program, _target, path, link, on_kernel):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(artifact_writer, "build_library", quick_library)
+    monkeypatch.setattr(write, "build_library", quick_library)
 
 
 def rename_fails_at(monkeypatch, turn, error):
@@ -84,19 +83,19 @@ def say_fails(phase_begins):
 
 
 FAILURES = {
-    "no linker": (lambda patch: patch.setattr(artifact_writer, "link_function", broken_linker), ToolchainError),
+    "no linker": (lambda patch: patch.setattr(write, "link_function", broken_linker), ToolchainError),
     "the linker fails": (
-        lambda patch: patch.setattr(artifact_writer, "link_function", lambda mtriple: broken_linker),
+        lambda patch: patch.setattr(write, "link_function", lambda mtriple: broken_linker),
         ToolchainError,
     ),
     "interrupted while linking": (
-        lambda patch: patch.setattr(artifact_writer, "link_function", lambda mtriple: interrupt),
+        lambda patch: patch.setattr(write, "link_function", lambda mtriple: interrupt),
         KeyboardInterrupt,
     ),
 }
 QUICK_FAILURES = {
     "disk full at the weights": (lambda patch: patch.setattr(np, "ascontiguousarray", full_disk), OSError),
-    "disk full at the checksums": (lambda patch: patch.setattr(artifact_writer, "sha256", full_disk), OSError),
+    "disk full at the checksums": (lambda patch: patch.setattr(write, "sha256", full_disk), OSError),
     "disk full at the manifest": (lambda patch: patch.setattr(Path, "write_text", full_disk), OSError),
     "interrupted at the manifest": (lambda patch: patch.setattr(Path, "write_text", interrupt), KeyboardInterrupt),
     # The first rename gives the library its name, the second takes the old artifact away, the third puts the new one.

@@ -37,9 +37,13 @@ MANIFEST = Manifest(
     constants=(StoredTensor(64, (4,), "int32"),),
     workspace=(StoredTensor(0, (2, 2), "float32"), StoredTensor(64, (1, 1, 2, 2), "bool")),
     workspace_bytes=128,
-    steps=(StepSpec("conv", "n", "block1", "conv", True, 64, 1), StepSpec("pool", "p", "", "masker", False)),
+    steps=(
+        StepSpec("conv", "n", "block1", "conv", True, 64, 1, "direct", ({"algorithm": "direct", "cost": 1.5},)),
+        StepSpec("pool", "p", "", "masker", False),
+    ),
     library="model-0.so",
     files={"model-0.so": "11", "constants.bin": "22"},
+    verification={"tolerance": 1e-4, "blocks": []},
 )
 STORED = json.loads(MANIFEST.to_json())
 
@@ -110,6 +114,9 @@ def test_a_field_that_is_unknown(read, where):
         (("masks", 0, "size"), [8], "field 'size' is no tuple[int, int]"),
         (("steps", 0, "forced"), 1, "field 'forced' is no bool"),
         (("steps", 0, "count"), "x", "field 'count' is no int | None"),
+        (("steps", 0, "algorithm"), 3, "field 'algorithm' is no str | None"),
+        (("steps", 0, "candidates"), [3], "field 'candidates' is no Sequence[Mapping[str, Any]]"),
+        (("verification",), [], "field 'verification' is no Mapping[str, Any] | None"),
     ],
 )
 def test_a_field_of_another_type(read, tmp_path, path, value, says):

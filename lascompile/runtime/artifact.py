@@ -52,6 +52,14 @@ class Artifact:
         self._workspace = [as_tensor(array) for array in self._workspace_arrays]
         self._lock = threading.Lock()
 
+    def __repr__(self) -> str:
+        model, target, blocks = self.manifest.onnx["name"], self.manifest.target, self.manifest.blocks
+        dynamic = sum(bool(block["dynamic"]) for block in blocks)
+        return (
+            f"<Artifact of {model} for {target['mtriple']} -mcpu={target['mcpu']}, "
+            f"{self.threads} thread{'s' * (self.threads != 1)}, {dynamic} of {len(blocks)} blocks dynamic>"
+        )
+
     def __call__(self, *inputs: Any) -> Any:  # noqa: ANN401 - whatever array type the caller has
         """Run the model on NumPy arrays or torch tensors, and return the same kind: one array, or a tuple of them."""
         wants_torch = any(type(value).__module__.partition(".")[0] == "torch" for value in inputs)

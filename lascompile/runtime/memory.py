@@ -10,11 +10,8 @@ from typing import Any
 import numpy as np
 
 from lascompile.errors import ArtifactError
-from lascompile.manifest import StoredTensor
+from lascompile.manifest import ALIGNMENT, StoredTensor
 from lascompile.runtime.library import ffi
-
-ALIGNMENT = 64
-"""Bytes. TVM's code assumes that every tensor starts at such an address."""
 
 
 def aligned_empty(shape: Sequence[int], dtype: str) -> np.ndarray:
@@ -37,7 +34,8 @@ def aligned(array: np.ndarray) -> np.ndarray:
 
 def allocate_block(nbytes: int) -> np.ndarray:
     """Anonymous memory of `nbytes`, on huge pages where the system has them: fewer of them to look up."""
-    block = mmap.mmap(-1, max(nbytes, 1))
+    # Private, since the pages of shared memory are small ones by default.
+    block = mmap.mmap(-1, max(nbytes, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with contextlib.suppress(OSError):  # a kernel without them
             block.madvise(mmap.MADV_HUGEPAGE)

@@ -26,6 +26,14 @@ def test_it_computes_what_onnxruntime_does(artifact, built, image):
     assert np.abs(artifact(image) - expected).max() <= 1e-4 * np.ptp(expected)
 
 
+def test_it_says_what_it_is(artifact, built):
+    cpu = artifact.manifest.target["mcpu"]
+    assert repr(artifact) == (
+        f"<Artifact of m.onnx for {artifact.manifest.target['mtriple']} -mcpu={cpu}, 1 thread, 2 of 2 blocks dynamic>"
+    )
+    assert ", 2 threads, " in repr(load(built, 2))
+
+
 def test_the_same_input_gives_the_same_bits(artifact, built):
     first, second = images(2)
     expected = artifact(first)

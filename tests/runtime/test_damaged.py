@@ -104,10 +104,10 @@ def test_no_folder(tmp_path, capsys):
     refused(tmp_path / "none.lasc", ArtifactError, "none.lasc is not an artifact: it has no manifest.json", capsys)
 
 
-@pytest.mark.parametrize("schema", [0, 2, "1", None])
+@pytest.mark.parametrize("schema", [0, 1, 3, "2", None])
 def test_another_schema(damaged, edit_manifest, schema, capsys):
     edit_manifest(lambda stored: stored.update(schema=schema))
-    refused(damaged, ArtifactError, f"{damaged} has manifest schema {schema}, this version reads 1; {AGAIN}", capsys)
+    refused(damaged, ArtifactError, f"{damaged} has manifest schema {schema}, this version reads 2; {AGAIN}", capsys)
 
 
 def test_another_version(damaged, edit_manifest, capsys):
@@ -134,11 +134,11 @@ def test_features_that_this_cpu_lacks(edit_manifest, capsys):
 
 
 def test_a_refused_folder_is_left_alone(damaged, edit_manifest, capsys):
-    edit_manifest(lambda stored: stored.update(schema=2))
+    edit_manifest(lambda stored: stored.update(schema=3))
     before = {path.name: path.read_bytes() for path in damaged.iterdir()}
-    refused(damaged, ArtifactError, "schema 2", capsys)
+    refused(damaged, ArtifactError, "schema 3", capsys)
     assert {path.name: path.read_bytes() for path in damaged.iterdir()} == before
-    assert json.loads(before["manifest.json"])["schema"] == 2
+    assert json.loads(before["manifest.json"])["schema"] == 3
 
 
 def test_a_manifest_of_another_artifact(damaged, built, capsys):

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from lascompile.errors import UsageError
+from lascompile.manifest import ALIGNMENT
 from lascompile.runtime import artifact as artifact_module
-from lascompile.runtime.memory import ALIGNMENT, aligned, aligned_empty
+from lascompile.runtime.memory import aligned, aligned_empty
 
 
 def moved(array, offset):

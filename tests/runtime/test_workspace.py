@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lascompile.lower.memory import ALIGNMENT, plan_memory
+from lascompile.lower.memory import plan_memory
 from lascompile.lower.program import Buffer, Program, Role, Step
+from lascompile.manifest import ALIGNMENT
 
 
 class Kernel:
