@@ -1,0 +1,169 @@
+"""Measure what was built, by MetaSchedule's runners: on this machine, one kernel at a time, or on a fleet of boards."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from tvm.s_tir import meta_schedule as ms
+from tvm.support.popen_pool import PopenPoolExecutor
+
+from lascompile.records import WRONG, Failure, Latency
+from lascompile.tune.fleet import Fleet
+from lascompile.tune.trial import (
+    WRONG_RESULT,
+    Job,
+    allocate,
+    allocate_remotely,
+    evaluate,
+    evaluate_remotely,
+)
+
+REPEATS = 30
+"""Timed runs of a kernel; their median counts."""
+
+_ATTEMPTS = 3
+"""Boards that a trial is tried on before it has failed."""
+
+_POLL_S = 0.02
+
+_ERROR = re.compile(r"[\w.]*(Error|Exception|Result)\b")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of running a candidate: a latency or a failure."""
+
+    latency: Latency | None = None
+    failure: Failure | None = None
+
+
+class Runner(Protocol):
+    """Measures candidates."""
+
+    def measure(self, jobs: Sequence[tuple[Job, Path]]) -> Iterator[tuple[int, Outcome]]:
+        """Yields position and outcome of each of `jobs` as soon as it is known."""
+        ...
+
+    def close(self) -> None:
+        """Ends what was started."""
+        ...
+
+
+class LocalRunner:
+    """One candidate at a time, in a process of its own, which may crash or hang without harm."""
+
+    def __init__(self, timeout_s: float = 30.0, repeats: int = REPEATS) -> None:
+        self._timeout_s = timeout_s
+        self._runner = ms.runner.LocalRunner(
+            timeout_sec=timeout_s,
+            evaluator_config=evaluator_config(repeats),
+            f_alloc_argument=allocate,
+            f_run_evaluator=evaluate,
+        )
+
+    def measure(self, jobs: Sequence[tuple[Job, Path]]) -> Iterator[tuple[int, Outcome]]:
+        """Yields position and outcome of each of `jobs`, in order."""
+        for position, (job, library) in enumerate(jobs):
+            self._runner.f_alloc_argument = partial(allocate, job)
+            [future] = self._runner.run([ms.runner.RunnerInput(str(library), "cpu", [])])
+            yield position, outcome(future.result(), self._timeout_s)
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._runner.pool.shutdown()
+
+
+class FleetRunner:
+    """Many boards at once, which a tracker hands out. What fails since a board has died is tried again elsewhere.
+
+    Args:
+        fleet: The tracker and its boards, and how long a trial may take.
+        repeats: Timed runs of each kernel.
+    """
+
+    def __init__(self, fleet: Fleet, repeats: int = REPEATS) -> None:
+        self._fleet = fleet
+        # A board that is switched off answers nothing, and its connection stays open: the worker gives up first.
+        self._timeout_s = 2.0 * fleet.timeout_s
+        self._runner = ms.runner.RPCRunner(
+            fleet.config(),
+            evaluator_config(repeats),
+            f_alloc_argument=allocate_remotely,
+            f_run_evaluator=evaluate_remotely,
+            max_workers=fleet.jobs,
+        )
+        self._runner.pool.shutdown()
+        self._runner.pool = PopenPoolExecutor(fleet.jobs, self._timeout_s)
+
+    def measure(self, jobs: Sequence[tuple[Job, Path]]) -> Iterator[tuple[int, Outcome]]:
+        """Yields position and outcome of each of `jobs`, in the order in which they end.
+
+        Raises:
+            UsageError: The tracker has gone, or all boards have: no fault of the kernels, so they have not failed.
+        """
+        # No more are started than there are boards to use: nothing waits in the pool when the caller stops.
+        waiting = deque(range(len(jobs)))
+        running: dict[int, ms.runner.RunnerFuture] = {}
+        attempts = dict.fromkeys(waiting, 0)
+        while waiting or running:
+            while waiting and len(running) < self._fleet.jobs:
+                position = waiting.popleft()
+                attempts[position] += 1
+                running[position] = self._start(*jobs[position])
+            ended = [position for position, future in running.items() if future.done()]
+            for position in ended:
+                found = outcome(running.pop(position).result(), self._timeout_s)
+                if _may_be_boards_fault(found) and attempts[position] < _ATTEMPTS:
+                    self._fleet.check()
+                    waiting.append(position)
+                else:
+                    yield position, found
+            if not ended:
+                time.sleep(_POLL_S)
+
+    def close(self) -> None:
+        """Ends the processes."""
+        self._runner.pool.shutdown()
+
+    def _start(self, job: Job, library: Path) -> ms.runner.RunnerFuture:
+        self._runner.f_alloc_argument = partial(allocate_remotely, job)
+        [future] = self._runner.run([ms.runner.RunnerInput(str(library), "cpu", [])])
+        return future
+
+
+def evaluator_config(repeats: int) -> ms.runner.EvaluatorConfig:
+    """One run at a time, with cold caches: see `evaluate`."""
+    return ms.runner.EvaluatorConfig(number=1, repeat=repeats, min_repeat_ms=0, enable_cpu_cache_flush=True)
+
+
+def outcome(result: ms.runner.RunnerResult, timeout_s: float) -> Outcome:
+    """A runner's result in our terms."""
+    if result.error_msg is None:
+        return Outcome(Latency.of([float(seconds) for seconds in result.run_secs]))
+    message = str(result.error_msg)
+    if "Timeout, killed" in message:
+        return Outcome(failure=Failure("timeout", f"no end within {timeout_s:g} s"))
+    if WRONG_RESULT in message:
+        return Outcome(failure=Failure(WRONG, message.rpartition(WRONG_RESULT)[2].strip()))
+    if "Subprocess terminated" in message:
+        return Outcome(failure=Failure("run", "the kernel crashed"))
+    return Outcome(failure=Failure("run", _error_of_traceback(message)))
+
+
+def _error_of_traceback(message: str) -> str:
+    """What stands behind the stack, in one line."""
+    lines = message.strip().splitlines()
+    first = max((number for number, line in enumerate(lines) if _ERROR.match(line)), default=len(lines) - 1)
+    return " ".join(" ".join(lines[first:]).split())
+
+
+def _may_be_boards_fault(found: Outcome) -> bool:
+    """Whether another board might do better: a wrong result is the kernel's fault; all else may be the board's."""
+    return found.failure is not None and found.failure.reason != WRONG

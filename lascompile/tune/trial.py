@@ -1,0 +1,158 @@
+"""One trial, as the process that measures does it: allot buffers, compare what comes out with the reference, time it.
+
+Runs in a worker of MetaSchedule's runners, on this machine or with a board at the other end of an RPC session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import median
+from typing import Any
+
+import tvm
+from tvm.rpc import RPCSession
+from tvm.s_tir.meta_schedule.runner import EvaluatorConfig
+
+from lascompile.cpu import permit_tiles
+from lascompile.runtime.library import use_threads
+from lascompile.tune.activity import Activity
+from lascompile.tune.families import FAMILIES, Problem
+from lascompile.workload import ConvWorkload
+
+ENTRY = "main"
+WRONG_RESULT = "wrong result: "
+"""How the message of an error begins that the kernel, not the machine, is to blame for."""
+
+_MOST_BATCHES = 4
+_CALM = 1.3
+"""Half of the runs have to stay within so many times the shortest one; else the runs are made again."""
+
+_FLUSH = "cache_flush_cpu_non_first_arg"
+_BIG_CORES = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker has to know of a trial.
+
+    Attributes:
+        workload: The kernel.
+        algorithm: Its algorithm's name.
+        decisions: Of the schedule.
+        activity: Where its rows come from.
+        rate: The activation rate at which it is timed.
+        tolerance: As `Family.tolerance`.
+        threads: Threads that run it.
+        seed: Of masks and numbers; the same for all trials of a task.
+    """
+
+    workload: ConvWorkload
+    algorithm: str
+    decisions: Any
+    activity: Activity
+    rate: float
+    tolerance: float
+    threads: int
+    seed: int = 0
+
+
+@dataclass
+class Call:
+    """Buffers on the device, and what has to be in the last of them when the kernel has run."""
+
+    job: Job
+    problem: Problem
+    tensors: list[tvm.runtime.Tensor]
+
+
+class WrongResult(Exception):
+    """The kernel computes something else than the reference."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(f"{WRONG_RESULT}{fault}")
+
+
+def check_rates(job: Job) -> tuple[float, ...]:
+    """The activation rates at which the output is compared; the last one is that of the timing."""
+    if not job.workload.counted:
+        return (job.rate,)
+    # Nothing, everything, and counts that few tiles divide.
+    return (*(rate for rate in (0.0, 0.37, 1.0) if rate != job.rate), job.rate)
+
+
+def allocate(job: Job, device: tvm.runtime.Device, _args_info: object = None, _repeats: int = 1) -> list[Call]:
+    """A call for each of `check_rates`. Has the signature of MetaSchedule's argument makers, but for `job`."""
+    permit_tiles()  # elsewhere it is loading an artifact that asks, which this process never does
+    use_threads(job.threads)
+    return [_allot(job, rate, device) for rate in check_rates(job)]
+
+
+def allocate_remotely(
+    job: Job, session: RPCSession, device: tvm.runtime.Device, _args_info: object = None, _repeats: int = 1
+) -> list[Call]:
+    """The same on a board."""
+    session.get_function("runtime.config_threadpool")(_BIG_CORES, job.threads)
+    return [_allot(job, rate, device) for rate in check_rates(job)]
+
+
+def evaluate(
+    library: tvm.runtime.Module, device: tvm.runtime.Device, config: EvaluatorConfig, calls: list[Call]
+) -> list[float]:
+    """Run all `calls` and compare; then the seconds of each timed run of the last one.
+
+    Before each timed run all buffers but the input leave the caches: in a network, what this kernel reads was written
+    by the one before it, while hundreds of megabytes of others' weights have passed since its own were read.
+
+    Raises:
+        WrongResult: A result is not the reference's.
+    """
+    kernel = library[ENTRY]
+    for call in calls:
+        kernel(*call.tensors)
+        device.sync()
+        fault = call.problem.fault(call.tensors[-1].numpy(), call.job.tolerance)
+        if fault:
+            raise WrongResult(fault)
+    flush = _FLUSH if config.enable_cpu_cache_flush else ""
+    timer = library.time_evaluator(
+        ENTRY, device, number=config.number, repeat=config.repeat, min_repeat_ms=0, f_preproc=flush
+    )
+    batches: list[list[float]] = []
+    for _ in range(_MOST_BATCHES):
+        batches.append([float(seconds) for seconds in timer(*calls[-1].tensors).results])
+        if _is_calm(batches[-1]):
+            break
+    return min(batches, key=median)
+
+
+def _is_calm(seconds: list[float]) -> bool:
+    """Whether the machine was left alone: what disturbs a run makes it longer, never shorter."""
+    return median(seconds) <= _CALM * min(seconds)
+
+
+def evaluate_remotely(
+    _session: RPCSession,
+    library: tvm.runtime.Module,
+    device: tvm.runtime.Device,
+    config: EvaluatorConfig,
+    calls: list[Call],
+) -> list[float]:
+    """The same on a board: results are compared here, on what is fetched from there."""
+    return evaluate(library, device, config, calls)
+
+
+def _allot(job: Job, rate: float, device: tvm.runtime.Device) -> Call:
+    family = FAMILIES[job.algorithm]
+    problem = _problem(family.make_problem, job.workload, job.activity, rate, job.seed)
+    arrays = problem.arguments(family.algorithm, job.decisions)
+    return Call(job, problem, [tvm.runtime.tensor(array, device=device) for array in arrays])
+
+
+@lru_cache(maxsize=8)
+def _problem(
+    make: Callable[..., Problem], workload: ConvWorkload, activity: Activity, rate: float, seed: int
+) -> Problem:
+    """Made once for all trials of a workload, with its answer."""
+    return make(workload, activity, rate, seed)
