@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from lascompile.cli.console import output_console
 from lascompile.errors import UsageError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _progress() -> Progress:
 
 
 def _print_report(report: BenchReport) -> None:
-    console = Console(highlight=False)
+    console = output_console()
     machine = report.machine
     shapes = ", ".join("x".join(map(str, shape)) for shape in report.inputs.values())
 

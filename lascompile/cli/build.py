@@ -2,6 +2,12 @@
 
 Blocks whose masks are recognised are computed only where their masks are on; `inspect` says which, and why others are
 not. An artifact that already stands at the destination is replaced when the new one is whole.
+
+Where `tune` has left records of a convolution's kernel, for this target and number of threads, they say how it is
+computed, and what the latency table knows decides between algorithms. `inspect --convolutions` shows which were used.
+
+With --verify, each block and the network are compared with onnxruntime before that. Convolutions whose error is too
+large are computed directly instead; exit code 1 if the network differs even so.
 """
 
 from __future__ import annotations
@@ -9,8 +15,14 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from lascompile.cli.console import output_console
+from lascompile.cli.records import add_folder_argument
 from lascompile.cli.shapes import add_shape_argument, parse_shapes
+
+if TYPE_CHECKING:
+    from lascompile.manifest import Manifest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +32,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", default="llvm", help="llvm, llvm with options, or a JSON target (default: llvm)")
     parser.add_argument("--mcpu", default="native", help="the CPU by LLVM's name (default: this one)")
     parser.add_argument("--threads", type=int, help="threads to schedule for (default: physical cores)")
+    parser.add_argument(
+        "--numerics",
+        choices=("fast", "exact"),
+        default="fast",
+        help="exact keeps to float32 products; fast may take them apart, with relative errors of about 1e-5 "
+        "(default: fast)",
+    )
+    parser.add_argument("--plan", type=Path, help="a JSON file that says which algorithm computes which convolution")
+    records = parser.add_mutually_exclusive_group()
+    add_folder_argument(records)
+    records.add_argument("--no-records", action="store_true", help="use neither records nor the latency table")
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="compare with onnxruntime, block by block; where errors are too large, fall back to direct convolutions",
+    )
     parser.add_argument("--require-dynamic", action="store_true", help="fail if a block stays dense")
     parser.add_argument("--json", action="store_true", help="print a summary as JSON")
     add_shape_argument(parser)
@@ -43,8 +71,13 @@ def run(args: argparse.Namespace) -> int:
             target=args.target,
             mcpu=args.mcpu,
             threads=args.threads,
+            numerics=args.numerics,
+            plan=args.plan,
+            records=args.records,
+            use_records=not args.no_records,
             require_dynamic=args.require_dynamic,
             shapes=parse_shapes(args.shape),
+            verify=args.verify,
             progress=lambda phase, share: bar.update(task, description=phase, completed=share),
         )
     manifest = Manifest.read(folder)
@@ -52,7 +85,21 @@ def run(args: argparse.Namespace) -> int:
     size = sum(file.stat().st_size for file in folder.iterdir())
     if args.json:
         counts = {"blocks": len(manifest.blocks), "dynamic": dynamic}
-        print(json.dumps({"schema": 1, "artifact": str(folder), "bytes": size, **counts}))
+        found = {"verification": manifest.verification}
+        print(json.dumps({"schema": 1, "artifact": str(folder), "bytes": size, **counts, **found}))
     else:
+        if manifest.verification is not None:
+            _print_verification(manifest)
         print(f"{folder}: {dynamic} of {len(manifest.blocks)} blocks dynamic, {size / 1e6:.1f} MB")
     return 0
+
+
+def _print_verification(manifest: Manifest) -> None:
+    from lascompile.report.verification_table import fallback_lines, network_line, verification_table
+
+    assert manifest.verification is not None
+    console = output_console()
+    console.print(verification_table(manifest.verification, manifest.blocks))
+    for line in fallback_lines(manifest.verification):
+        console.print(line, style="yellow", markup=False, soft_wrap=True)
+    console.print(network_line(manifest.verification), markup=False, soft_wrap=True)

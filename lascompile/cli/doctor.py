@@ -149,8 +149,9 @@ def _output_of(*command: str) -> str:
 
 
 def _print_table(checks: list[Check], works: bool) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from lascompile.cli.console import output_console
 
     table = Table(box=None, pad_edge=False, show_header=False)
     for column in ("section", "name", "status", "found"):
@@ -164,6 +165,6 @@ def _print_table(checks: list[Check], works: bool) -> None:
         heading = f"[bold]{section}[/]" if new else ""
         found = " · ".join(filter(None, (check.found, f"[dim]{check.advice}[/]" if check.advice else "")))
         table.add_row(heading, check.name, _MARKS[check.status], found)
-    console = Console(soft_wrap=False)
+    console = output_console()
     console.print(table)
     console.print("\nA build works here." if works else "\nA build fails here: see what is marked bad.")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from lascompile.cli.console import output_console
 from lascompile.errors import UsageError
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def _summary(args: argparse.Namespace, model: ResNet, rates: dict[str, float], i
 
 
 def _print_summary(summary: dict[str, Any]) -> None:
-    console = Console(highlight=False)
+    console = output_console()
     kind = "static" if summary["static"] else "with maskers"
     shape = "x".join(map(str, summary["input"]))
     console.print(

@@ -8,28 +8,30 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from lascompile.cli.console import output_console
 from lascompile.cli.shapes import add_shape_argument, parse_shapes
 from lascompile.errors import UsageError
 
 if TYPE_CHECKING:
     from lascompile.manifest import Manifest
 
-_ANY_WIDTH = 1_000
-"""Columns where the output is no terminal, so that nothing is broken into lines."""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `inspect`."""
     parser.add_argument("model", type=Path, help="an ONNX file, or an artifact folder")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--convolutions", action="store_true", help="show every convolution of every block")
+    parser.add_argument(
+        "--convolutions",
+        action="store_true",
+        help="show every convolution, and in an artifact what computes it and why",
+    )
     parser.add_argument(
         "--activation-rate", type=float, metavar="R", help="share of active patches to count at (default: 0.5)"
     )
@@ -53,7 +55,7 @@ def _inspect_model(args: argparse.Namespace) -> None:
     if args.json:
         print(json.dumps(inspection.to_dict(), indent=1))
     else:
-        console = _console()
+        console = output_console()
         tensors = " → ".join(_tensors(side) for side in (inspection.inputs, inspection.outputs))
         console.print(f"{args.model}: {tensors}", highlight=False, markup=False)
         _print_blocks(console, inspection.blocks, inspection.flops, args.convolutions)
@@ -71,13 +73,21 @@ def _inspect_artifact(args: argparse.Namespace) -> None:
         option = "--shape" if args.shape else "--activation-rate"
         raise UsageError(f"{option} is for ONNX files: the artifact {args.model} was counted when it was built")
     manifest = Manifest.read(args.model)
-    check_files(args.model, manifest)
+    missing = [str(args.model / name) for name in manifest.files if not (args.model / name).is_file()]
+    if missing:
+        # Whoever was sent the manifest alone may read it.
+        lacks = f"without {' and '.join(missing)} the artifact cannot run; build it again"
+        print(f"lascompile: warning: {lacks}", file=sys.stderr)
+    else:
+        check_files(args.model, manifest)
     if args.json:
         print(manifest.to_json())
     else:
-        console = _console()
+        console = output_console()
         _print_artifact(console, args.model, manifest)
-        _print_blocks(console, manifest.blocks, manifest.flops, args.convolutions)
+        _print_blocks(console, manifest.blocks, manifest.flops, args.convolutions, _errors(manifest))
+        if args.convolutions:
+            _print_algorithms(console, manifest)
     if args.require_dynamic:
         require_dynamic(manifest.blocks)
 
@@ -92,24 +102,18 @@ def _activation_rate(rate: float | None) -> float:
     return rate
 
 
-def _console() -> Console:
-    console = Console(highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = _ANY_WIDTH
-    return console
-
-
 def _print_blocks(
     console: Console,
     blocks: Sequence[Mapping[str, Any]],
     flops: Mapping[str, Any],
     with_convolutions: bool,
+    errors: Mapping[str, float | None] | None = None,
 ) -> None:
     from lascompile.report.block_table import block_table, dense_reasons, summary
 
     if blocks:
         console.print()
-        console.print(block_table(blocks, with_convolutions))
+        console.print(block_table(blocks, with_convolutions, errors))
     reasons = dense_reasons(blocks)
     if reasons:
         console.print("\nComputed everywhere:", style="bold")
@@ -121,9 +125,11 @@ def _print_blocks(
 
 
 def _print_artifact(console: Console, folder: Path, manifest: Manifest) -> None:
+    from lascompile.report.verification_table import fallback_lines, network_line
+
     target = manifest.target
     tensors = [_tensors({tensor.name: tensor.shape for tensor in side}) for side in (manifest.inputs, manifest.outputs)]
-    files = ", ".join(f"{name} ({_megabytes(folder / name)})" for name in manifest.files)
+    files = ", ".join(f"{name} ({_size(folder / name)})" for name in manifest.files)
     built_with = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
     facts = {
         "artifact": f"{folder}: {' → '.join(tensors)}",
@@ -131,9 +137,29 @@ def _print_artifact(console: Console, folder: Path, manifest: Manifest) -> None:
         "built with": built_with,
         "built for": f"{target['kind']}, {_machine(target)}, {manifest.threads} thread{'s' * (manifest.threads != 1)}",
         "files": files,
+        "verified": network_line(manifest.verification) if manifest.verification else "not by build (see --verify)",
     }
     for name, fact in facts.items():
         console.print(f"{name + ':':12}{fact}", markup=False)
+    for line in fallback_lines(manifest.verification) if manifest.verification else ():
+        console.print(line, style="yellow", markup=False)
+
+
+def _errors(manifest: Manifest) -> dict[str, float | None] | None:
+    """The error of each block, if they are known."""
+    if manifest.verification is None:
+        return None
+    return {block["name"]: block["error"] for block in manifest.verification["blocks"]}
+
+
+def _print_algorithms(console: Console, manifest: Manifest) -> None:
+    from lascompile.report.algorithm_table import LEGEND, algorithm_table, record_lines
+
+    console.print()
+    console.print(algorithm_table(manifest.steps))
+    console.print(LEGEND, markup=False)
+    for line in record_lines(manifest.steps):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _machine(target: Mapping[str, Any]) -> str:
@@ -146,5 +172,5 @@ def _tensors(shapes: Mapping[str, Sequence[int]]) -> str:
     return ", ".join(f"{name} [{', '.join(map(str, shape))}]" for name, shape in shapes.items())
 
 
-def _megabytes(path: Path) -> str:
-    return f"{path.stat().st_size / 1e6:.1f} MB"
+def _size(path: Path) -> str:
+    return f"{path.stat().st_size / 1e6:.1f} MB" if path.is_file() else "missing"

@@ -68,6 +68,10 @@ class _Parser(argparse.ArgumentParser):
             self.description = inspect.getdoc(module)
             module.add_arguments(self)
             self.set_defaults(run=module.run)
+            namespace, unknown = super().parse_known_args(args, namespace)
+            if unknown:  # here, and not in the parser around, whose help says nothing of the command's options
+                self.error(f"unrecognized arguments: {' '.join(unknown)}")
+            return namespace, unknown
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:

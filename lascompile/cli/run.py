@@ -16,8 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from rich.console import Console
-
+from lascompile.cli.console import output_console
 from lascompile.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 
     from lascompile.manifest import Manifest
     from lascompile.report.run_report import RunReport
-
-_WIDE = 200
-"""Columns of a table that goes to a file or a pipe: enough for all of it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -135,9 +131,7 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _print(report: RunReport) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _WIDE
+    console = output_console()
     for line in report.lines():
         console.print(line, markup=False, soft_wrap=True)
     if report.times is None:

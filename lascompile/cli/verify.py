@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from lascompile.cli.console import output_console
 from lascompile.errors import LascompileError, UsageError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_report(report: VerifyReport) -> None:
-    console = Console(highlight=False)
+    console = output_console()
     table = Table("case", "", box=None, header_style="bold")
     for heading in ("rate", "largest error", "smallest margin", "ties"):
         table.add_column(heading, justify="right")

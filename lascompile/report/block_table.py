@@ -10,6 +10,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from lascompile.report.verification_table import show_error
+
 Block = Mapping[str, Any]
 """As `lascompile.analysis.blocks.Block.to_dict` writes it, or a manifest holds it."""
 
@@ -43,8 +45,16 @@ def unit_for(flops: float) -> Unit:
     return Unit("GFLOPs", 1e9) if flops >= 1e9 else Unit("MFLOPs", 1e6)
 
 
-def block_table(blocks: Sequence[Block], with_convolutions: bool = False) -> Table:
-    """A row for each block; with `with_convolutions` one for each of its convolutions below it."""
+def block_table(
+    blocks: Sequence[Block], with_convolutions: bool = False, errors: Mapping[str, float | None] | None = None
+) -> Table:
+    """A row for each block; with `with_convolutions` one for each of its convolutions below it.
+
+    Args:
+        blocks: What to show.
+        with_convolutions: Whether to show what they consist of.
+        errors: Of the blocks by name, if they are known.
+    """
     rate = blocks[0]["activation_rate"] if blocks else 0
     unit = unit_for(sum(block["flops"] for block in blocks))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="bold")
@@ -55,8 +65,11 @@ def block_table(blocks: Sequence[Block], with_convolutions: bool = False) -> Tab
     table.add_column("computed at", overflow="fold")
     table.add_column(unit.name, justify="right")
     table.add_column(f"at r={rate:g}", justify="right")
+    if errors is not None:
+        table.add_column("error", justify="right", no_wrap=True)
     for block in blocks:
-        table.add_row(*_block_row(block, unit), style=None if block["dynamic"] else "yellow")
+        error = [] if errors is None else [show_error(errors.get(block["name"]))]
+        table.add_row(*_block_row(block, unit), *error, style=None if block["dynamic"] else "yellow")
         if with_convolutions:
             for convolution in block["convolutions"]:
                 table.add_row(*_convolution_row(block, convolution, unit), style="dim")

@@ -68,7 +68,7 @@ def test_the_artifact_is_a_folder_beside_the_model(built):
 
 def test_the_manifest_says_what_was_built(built):
     manifest = json.loads((built / "m.lasc" / "manifest.json").read_text())
-    assert manifest["schema"] == 1
+    assert manifest["schema"] == 2
     assert manifest["onnx"] == {"name": "m.onnx", "sha256": hashlib.sha256((built / "m.onnx").read_bytes()).hexdigest()}
     assert manifest["inputs"] == [{"name": "x", "shape": [1, 3, 16, 16], "dtype": "float32"}]
     assert manifest["outputs"] == [{"name": "logits", "shape": [1, 10], "dtype": "float32"}]
@@ -176,7 +176,7 @@ def test_a_place_that_cannot_be_written_is_named_as_given(here, capsys, monkeypa
     def refuse(**_):
         raise PermissionError(errno.EACCES, "no", "/somewhere/.new.lasc.x1y2")
 
-    monkeypatch.setattr("lascompile.artifact_writer.tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("lascompile.artifact_writer.destination.tempfile.mkdtemp", refuse)
     assert error_of(capsys, 1, "m.onnx", "-o", "new.lasc") == "new.lasc: permission denied"
 
 
@@ -186,7 +186,7 @@ def test_a_failure_leaves_what_was_there(here, capsys, monkeypatch, output):
         raise ToolchainError("the linker failed")
 
     before = {path.name: path.read_bytes() for path in (here / "m.lasc").iterdir()}
-    monkeypatch.setattr("lascompile.artifact_writer.link_function", lambda mtriple: broken)
+    monkeypatch.setattr("lascompile.artifact_writer.write.link_function", lambda mtriple: broken)
     assert error_of(capsys, 4, "m.onnx", "-o", output).endswith("the linker failed")
     assert names(here) == ["m.lasc", "m.onnx"]
     assert {path.name: path.read_bytes() for path in (here / "m.lasc").iterdir()} == before
@@ -196,6 +196,6 @@ def test_a_full_disk_is_named_and_leaves_nothing(here, capsys, monkeypatch):
     def full(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lascompile.artifact_writer._write_constants", full)
+    monkeypatch.setattr("lascompile.artifact_writer.write._write_constants", full)
     assert error_of(capsys, 1, "m.onnx", "-o", "new.lasc") == "the disk is full"
     assert names(here) == ["m.lasc", "m.onnx"]

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
 
 from lascompile.cli.main import main
-from lascompile.manifest import CONSTANTS_NAME, MANIFEST_NAME, Manifest, TensorSpec, sha256
+from lascompile.manifest import CONSTANTS_NAME, MANIFEST_NAME, Manifest, StepSpec, TensorSpec, sha256
 from lascompile.report.inspection import inspect_model
+from lascompile.verify.outcome import BlockOutcome, Verification
 from tests.analysis.networks import Builder, Form, masked_network
 
 
@@ -72,6 +75,12 @@ def artifact(model: Path, tmp_path: Path) -> Path:
     )
     (folder / MANIFEST_NAME).write_text(manifest.to_json())
     return folder
+
+
+def write(artifact: Path, **fields: Any) -> None:
+    """Change what a manifest says."""
+    manifest = replace(Manifest.read(artifact), **fields)
+    (artifact / MANIFEST_NAME).write_text(manifest.to_json())
 
 
 class Printed:
@@ -205,15 +214,41 @@ def test_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_an_artifact_tells_what_was_built(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
     printed = Printed(capsys, artifact)
     assert printed.code == 0
-    assert printed.out.splitlines()[:5] == [
+    assert printed.out.splitlines()[:6] == [
         f"artifact:   {artifact}: x [1, 3, 12, 12] → y [1, 5, 12, 12]",
         "built from: masked.onnx (SHA-256 0123456789abcdef…)",
         "built with: lascompile 0.1.0, tvm 0.27.0",
         "built for:  llvm, znver3 (x86_64-linux-gnu, vectors of 256 bits), 2 threads",
         "files:      model.so (0.0 MB), constants.bin (2.0 MB)",
+        "verified:   not by build (see --verify)",
     ]
     assert len(printed.rows) == 2
     assert "All 2 blocks skip work" in printed.out
+
+
+def test_an_artifact_tells_how_far_it_is_from_onnxruntime(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = (
+        BlockOutcome("layer1.0", 3e-6, {}),
+        BlockOutcome("layer1.1", 1e-7, {}, "fast differed by much"),
+    )
+    write(artifact, verification=Verification(1e-4, 2.2e-5, 13, blocks).to_dict())
+    printed = Printed(capsys, artifact)
+    assert (
+        "\nverified:   13 cases agree with onnxruntime; largest error 2.2e-05 of the output's range (allowed: 1e-04); "
+        "1 of 2 parts fell back to direct\nlayer1.1: computed directly, since fast differed by much\n"
+    ) in printed.out
+    assert [row.split()[-1] for row in printed.rows if "bottleneck" in row] == ["3.0e-06", "1.0e-07"]
+
+
+def test_an_artifact_tells_what_computes_each_convolution(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    candidates = ({"algorithm": "fast", "cost": 810.0, "source": "predicted"},)
+    steps = [StepSpec("conv1x1", "/conv1/Conv", "layer1.0", "conv", True, algorithm="fast", candidates=candidates)]
+    write(artifact, steps=steps)
+    row = "layer1.0 /conv1/Conv fast fast 810 (predicted)"
+    shown = [" ".join(line.split()) for line in Printed(capsys, artifact, "--convolutions").out.splitlines()]
+    assert shown.count(row) == 1
+    assert "build --plan" in shown[-1]
+    assert row not in [" ".join(line.split()) for line in Printed(capsys, artifact).out.splitlines()]
 
 
 def test_an_artifact_as_json_is_its_manifest(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -232,6 +267,23 @@ def test_a_damaged_artifact(artifact: Path, capsys: pytest.CaptureFixture[str]) 
     printed = Printed(capsys, artifact)
     assert printed.code == 6
     assert "model.so is damaged" in printed.err
+
+
+@pytest.mark.parametrize("names", [["model.so"], ["model.so", CONSTANTS_NAME]])
+def test_files_that_are_gone_leave_the_manifest_to_read(
+    names: list[str], artifact: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in names:
+        (artifact / name).unlink()
+    paths = " and ".join(str(artifact / name) for name in names)
+    warning = f"lascompile: warning: without {paths} the artifact cannot run; build it again\n"
+    printed = Printed(capsys, artifact)
+    assert (printed.code, printed.err) == (0, warning)
+    assert "model.so (missing)" in printed.out
+    assert len(printed.rows) == 2
+    printed = Printed(capsys, artifact, "--json")
+    assert (printed.code, printed.err) == (0, warning)
+    assert json.loads(printed.out)["library"] == "model.so"
 
 
 def test_a_folder_that_is_no_artifact(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

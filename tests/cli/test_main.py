@@ -92,10 +92,22 @@ def test_usage_errors_are_one_line_and_exit_with_2(argv, says, capsys):
     assert says in err and "--help" in err
 
 
-def test_a_wrong_option_of_a_command_points_to_its_own_help(command, capsys):
-    assert command(0, "--number", "seven") == 2
-    err = capsys.readouterr().err
-    assert "argument --number: invalid int value: 'seven' (see lascompile try --help)" in err
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["--number", "seven"], "argument --number: invalid int value: 'seven'"),
+        (["--color", "more"], "unrecognized arguments: --color more"),
+    ],
+)
+def test_a_wrong_option_of_a_command_points_to_its_own_help(argv, says, command, capsys):
+    assert command(0, *argv) == 2
+    assert capsys.readouterr().err == f"lascompile: error: {says} (see lascompile try --help)\n"
+
+
+def test_a_wrong_option_before_the_command_points_to_the_help_of_all(command, capsys):
+    command(0)
+    assert main(["--color", "try"]) == 2
+    assert "--color (see lascompile --help)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -171,10 +183,11 @@ def test_versions_are_checked_before_a_command_runs(command, monkeypatch, capsys
     assert "apache-tvm" in capsys.readouterr().err
 
 
-def test_a_reader_that_goes_away_is_no_error():
+@pytest.mark.parametrize("arguments", [["--version"], ["doctor"]], ids=["print", "rich"])
+def test_a_reader_that_goes_away_is_no_error(arguments):
     read, write = os.pipe()
     os.close(read)
-    done = subprocess.run([*PYTHON, "--version"], stdout=write, stderr=subprocess.PIPE, check=False)
+    done = subprocess.run([*PYTHON, *arguments], stdout=write, stderr=subprocess.PIPE, check=False)
     os.close(write)
     assert (done.returncode, done.stderr) == (141, b"")
 

@@ -1,0 +1,129 @@
+"""Look at the latency table, merge those of other machines, plot it.
+
+Its rows are kept beside the records of tuning, by device and version of TVM. A plot shows latency against the
+activation rate r, a panel for each stage and kernel, a line for each granularity S, and dense kernels as dashed lines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lascompile.cli.console import output_console
+from lascompile.cli.records import add_folder_argument, existing_folder, print_troubles, troubles_to_json
+from lascompile.errors import UsageError
+
+if TYPE_CHECKING:
+    from lascompile.latency import LatencyTable, Row
+
+SCHEMA = 1
+_ENDINGS = (".png", ".svg")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the actions of `lascompile table`."""
+    actions = parser.add_subparsers(metavar="ACTION", dest="action", required=True)
+    showing = actions.add_parser("show", help="the rows")
+    showing.set_defaults(act=_show)
+    merging = actions.add_parser("merge", help="copy the rows of other folders, those that are missing")
+    merging.add_argument("sources", nargs="+", type=Path, metavar="DIR", help="folder of records, as from a board")
+    merging.set_defaults(act=_merge)
+    plotting = actions.add_parser("plot", help="draw latency against r, as PNG or SVG")
+    plotting.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="a .png or .svg file")
+    plotting.set_defaults(act=_plot)
+    for action in (showing, plotting):
+        action.add_argument("--device", metavar="NAME", help="only rows of this device")
+        action.add_argument("--threads", type=int, metavar="N", help="only rows of so many threads")
+    for action in (showing, merging, plotting):
+        add_folder_argument(action)
+        action.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Does what the action says."""
+    code: int = args.act(args)
+    return code
+
+
+def _show(args: argparse.Namespace) -> int:
+    from lascompile.latency import open_table
+    from lascompile.report.latency_rows import latency_tables, row_to_json
+
+    table = open_table(existing_folder(args.records))
+    rows = _rows(table, args)
+    troubles = table.damaged(), table.unreadable(), table.quarantined()
+    if args.json:
+        shown = [row_to_json(row) for row in rows]
+        print(json.dumps({"schema": SCHEMA, "rows": shown, **troubles_to_json(*troubles)}, indent=1))
+        return 0
+    console = output_console()
+    for heading, shown_table in latency_tables(rows):
+        console.print(heading, style="bold", markup=False)
+        console.print(shown_table)
+        console.print()
+    print(f"{len(rows)} rows" if rows else f"no such rows in {table.folder}; lascompile table merge adds rows")
+    print_troubles(*troubles)
+    return 0
+
+
+def _merge(args: argparse.Namespace) -> int:
+    from lascompile.latency import open_table
+
+    table = open_table(args.records)
+    merged = {str(source): table.merge(source) for source in args.sources}
+    if args.json:
+        sources = {source: asdict(count) for source, count in merged.items()}
+        print(json.dumps({"schema": SCHEMA, "folder": str(table.folder), "sources": sources}, indent=1))
+    else:
+        for source, count in merged.items():
+            print(f"{source}: {count.added} rows added to {table.folder}, {count.present} were there already")
+    return 0
+
+
+def _plot(args: argparse.Namespace) -> int:
+    from lascompile.latency import open_table
+    from lascompile.report.latency_plot import arrange, plot
+
+    output: Path = args.output
+    if output.suffix.lower() not in _ENDINGS:
+        raise UsageError(f"-o {output}: unknown ending {output.suffix!r}; give a {' or '.join(_ENDINGS)} file")
+    if not output.resolve().parent.is_dir():
+        raise UsageError(f"-o {output}: {output.parent} is not a folder; make it, or give another place")
+    table = open_table(existing_folder(args.records))
+    rows = _rows(table, args)
+    device = _only("device", "--device", rows, lambda row: row.cell.task.device)
+    threads = _only("number of threads", "--threads", rows, lambda row: str(row.cell.task.threads))
+    panels = arrange(rows)
+    if not panels:
+        raise UsageError(f"nothing to plot in {table.folder}: no rows of a stage; lascompile table merge adds rows")
+    plot(panels, f"{device}, {threads} thread{'s' * (threads != '1')}", output)
+    if args.json:
+        print(json.dumps({"schema": SCHEMA, "output": str(output), "rows": len(rows), "panels": len(panels)}, indent=1))
+    else:
+        print(f"{output}: {len(rows)} rows in {len(panels)} panels")
+    return 0
+
+
+def _rows(table: LatencyTable, args: argparse.Namespace) -> list[Row]:
+    rows = (item.value for item in table.rows())
+    return [
+        row
+        for row in rows
+        if args.device in (None, row.cell.task.device) and args.threads in (None, row.cell.task.threads)
+    ]
+
+
+def _only(what: str, option: str, rows: Sequence[Row], of: Callable[[Row], str]) -> str:
+    """What all rows have in common.
+
+    Raises:
+        UsageError: They do not.
+    """
+    found = sorted({of(row) for row in rows})
+    if len(found) > 1:
+        raise UsageError(f"the rows are of more than one {what} ({', '.join(found)}); choose one with {option}")
+    return found[0] if found else ""

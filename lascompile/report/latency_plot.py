@@ -1,0 +1,139 @@
+"""The latency table as a picture: latency against the activation rate, a panel for each stage and kernel."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lascompile.latency import Row
+from lascompile.records.matching import is_dynamic
+from lascompile.report.latency_rows import show_stage
+from lascompile.report.time_tables import show_granularity
+from lascompile.workload import Workload
+
+_PANEL_INCHES = (3.6, 2.9)
+
+
+@dataclass
+class Line:
+    """Latencies by activation rate, the last measurement of each."""
+
+    rows: dict[float, Row] = field(default_factory=dict)
+
+    def points(self) -> list[tuple[float, Row]]:
+        """By rising rate."""
+        return sorted(self.rows.items())
+
+
+@dataclass
+class Panel:
+    """One kernel of one stage.
+
+    Attributes:
+        stage: C, H, W.
+        kernel: What it does, whether it does so everywhere or at some pixels.
+        dynamic: Lines by granularity and algorithm.
+        dense: The row of each algorithm that computes everywhere.
+    """
+
+    stage: tuple[int, int, int]
+    kernel: str
+    dynamic: dict[tuple[str, str], Line] = field(default_factory=dict)
+    dense: dict[str, Row] = field(default_factory=dict)
+
+
+def arrange(rows: Iterable[Row]) -> list[Panel]:
+    """The panels of `rows`, finest stage first; rows without a stage are left out."""
+    panels: dict[tuple[Any, str], Panel] = {}
+    for row in sorted(rows, key=lambda row: row.when):
+        cell = row.cell
+        if cell.stage is None:
+            continue
+        kernel = _kernel(cell.task.workload)
+        panel = panels.setdefault((cell.stage, kernel), Panel(cell.stage, kernel))
+        if is_dynamic(cell.task.workload):
+            line = panel.dynamic.setdefault((show_granularity(cell.granularity), cell.algorithm), Line())
+            line.rows[cell.task.activation_rate] = row
+        else:
+            panel.dense[cell.algorithm] = row
+    return sorted(panels.values(), key=lambda panel: (-panel.stage[1] * panel.stage[2], panel.stage[0], panel.kernel))
+
+
+def plot(panels: Sequence[Panel], title: str, path: Path) -> None:
+    """Draw `panels` to `path`, a PNG or SVG by its ending: a row of them for each stage, dense kernels dashed.
+
+    Bands reach from the 10th to the 90th percentile.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    stages = list(dict.fromkeys(panel.stage for panel in panels))
+    by_stage = [[panel for panel in panels if panel.stage == stage] for stage in stages]
+    columns = max(map(len, by_stage))
+    # With these, the picture of the same rows is the same file.
+    with matplotlib.rc_context({"svg.hashsalt": "lascompile"}):
+        size = (_PANEL_INCHES[0] * columns, _PANEL_INCHES[1] * len(stages) + 0.4)
+        figure, grid = pyplot.subplots(len(stages), columns, figsize=size, squeeze=False, layout="constrained")
+        colors = _colors(panels, pyplot.rcParams["axes.prop_cycle"].by_key()["color"])
+        for axes_row, panels_row in zip(grid, by_stage, strict=True):
+            for position, axes in enumerate(axes_row):
+                if position < len(panels_row):
+                    _draw(axes, panels_row[position], colors)
+                else:
+                    axes.set_axis_off()
+        figure.suptitle(title)
+        picture, kind = io.BytesIO(), path.suffix.lower().removeprefix(".")
+        figure.savefig(picture, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
+        pyplot.close(figure)
+    path.write_bytes(picture.getvalue())
+
+
+def _colors(panels: Iterable[Panel], cycle: Sequence[str]) -> dict[object, str]:
+    """One colour a granularity in all panels; black is for what is dense."""
+    granularities = sorted({granularity for panel in panels for granularity, _ in panel.dynamic}, reverse=True)
+    return {granularity: cycle[number % len(cycle)] for number, granularity in enumerate(granularities)}
+
+
+def _draw(axes: Any, panel: Panel, colors: dict[object, str]) -> None:
+    styles = _styles(panel)
+    for (granularity, algorithm), line in sorted(panel.dynamic.items(), reverse=True):
+        rates, rows = zip(*line.points(), strict=True)
+        middle, low, high = (
+            [getattr(row.latency, name) * 1e3 for row in rows] for name in ("median_s", "p10_s", "p90_s")
+        )
+        color, marker = colors[granularity], styles[algorithm]
+        label = f"S={granularity or '?'}, {algorithm}"
+        axes.plot(rates, middle, color=color, marker=marker, markersize=4, linewidth=1.2, label=label)
+        axes.fill_between(rates, low, high, color=color, alpha=0.15, linewidth=0)
+    for algorithm, row in sorted(panel.dense.items()):
+        latency = row.latency.median_s * 1e3
+        axes.axhline(latency, color="black", linestyle="--", linewidth=1)
+        marker = styles[algorithm]
+        axes.plot([1], [latency], "--", color="black", marker=marker, markersize=4, label=f"dense, {algorithm}")
+    axes.set(xlim=(0, 1.03), ylim=(0, None), xlabel="activation rate r", ylabel="latency in ms")
+    axes.set_title(f"{show_stage(panel.stage)}: {panel.kernel}", fontsize="medium")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize="x-small")
+
+
+def _styles(panel: Panel) -> dict[str, str]:
+    """A marker for each algorithm."""
+    algorithms = sorted({algorithm for _, algorithm in panel.dynamic} | set(panel.dense))
+    return {algorithm: "os^Dv"[number % 5] for number, algorithm in enumerate(algorithms)}
+
+
+def _kernel(workload: Workload) -> str:
+    """The same words for a kernel that computes everywhere and for one that computes at some pixels."""
+    sizes = vars(workload)
+    if "in_channels" not in sizes:
+        return workload.name().removeprefix("masked_")
+    side = round(sizes.get("taps", 9) ** 0.5)  # a Winograd kernel is a 3x3 convolution
+    rows = sizes["output_rows"] if "output_rows" in sizes else sizes["rows"]
+    stride = " from a larger map" if sizes["input_rows"] > rows else ""
+    add = " + residual" if sizes["epilogue"].add else ""
+    return f"conv{side}x{side} {sizes['in_channels']}→{sizes['out_channels']}{add}{stride}"
