@@ -92,7 +92,7 @@ def race(
 
 
 def _run_block(contestant: Callable[[], object], runs: int, clock: Callable[[], float]) -> list[float]:
-    _wait_for_rest()
+    wait_for_rest()
     contestant()
     times = []
     for _ in range(runs):
@@ -102,7 +102,7 @@ def _run_block(contestant: Callable[[], object], runs: int, clock: Callable[[], 
     return times
 
 
-def _wait_for_rest() -> None:
+def wait_for_rest() -> None:
     """Sleep until no thread of this process computes any more."""
     deadline = time.perf_counter() + _LONGEST_WAIT_S
     while time.perf_counter() < deadline:

@@ -80,6 +80,26 @@ def test_rows_are_kept_and_measured_once(script, settings, tmp_path, capsys):
     assert len(json.loads((tmp_path / "lasnet_cpu.json").read_text())["rows"]) == 3
 
 
+def test_networks_without_masks_are_measured_once(script, tmp_path, monkeypatch):
+    measured = []
+
+    def measure(case, given):
+        measured.append((case.model, case.rate, case.granularity))
+        return {**report(case), "activation_rate": None}
+
+    monkeypatch.setattr(script, "measure_in_processes", measure)
+    arguments = ["--models", "resnet50", "--rates", "0.5", "1.0", "--batches", "1", "--output", str(tmp_path)]
+    assert script.main(arguments) == 0
+    assert measured == [("resnet50", 1.0, ())]
+    assert "| resnet50 | 1 | 1.00 | 1.00 |" in (tmp_path / "lasnet_cpu.md").read_text()
+
+
+def test_a_table_is_of_one_target(script, settings, tmp_path, capsys):
+    script.run([script.Case("lasnet_resnet50", 0.5, 1)], settings, tmp_path, lambda case, given: report(case))
+    assert script.main(["--target", "llvm -mcpu=haswell", "--output", str(tmp_path), "--threads", "2"]) == 2
+    assert "was measured for llvm: delete it, or choose another --output" in capsys.readouterr().err
+
+
 def test_what_was_measured_before_a_failure_is_kept(script, settings, tmp_path):
     def measure(case, given):
         if case.rate == 0.5:

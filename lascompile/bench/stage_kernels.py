@@ -1,0 +1,163 @@
+"""The convolutions of a masked ResNet's blocks, each as a kernel by itself, with buffers as the network fills them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from lascompile.plan.algorithms import ALGORITHMS, Algorithm
+from lascompile.plan.numerics import Numerics
+from lascompile.target import Target
+from lascompile.tune.activity import Activity, Decided, Dilated, active_pixels, decide
+from lascompile.tune.conv_problem import make_problem
+from lascompile.workload import ROW_SLACK, ConvWorkload, Epilogue, WindowShape, WinogradWorkload, channel_stride
+
+_RELU = (("relu",),)
+_SEED = 0
+
+CONVOLUTIONS = ("conv1", "conv2", "conv3")
+
+Form = ConvWorkload | WinogradWorkload
+"""A convolution as an algorithm takes it."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a ResNet with bottleneck blocks, on images of 224x224.
+
+    Attributes:
+        number: 1 to 4.
+        size: Side of its feature maps.
+        channels: Of the 3x3 convolution; the blocks' inputs and outputs have four times as many.
+        granularity: Side of the patches of its masks.
+    """
+
+    number: int
+    size: int
+    channels: int
+    granularity: int
+
+    @property
+    def pixels(self) -> int:
+        """Of a feature map."""
+        return self.size**2
+
+
+STAGES = (Stage(1, 56, 64, 4), Stage(2, 28, 128, 4), Stage(3, 14, 256, 2), Stage(4, 7, 512, 1))
+
+
+@dataclass(frozen=True)
+class Call:
+    """The buffers of a convolution, and what they make it do.
+
+    Attributes:
+        arrays: All buffers but the weights, by name.
+        rows: Pixels that are computed.
+        flops: Floating-point operations of the convolution itself, two for a product.
+        flops_of_form: Those of the products that the form asks for: fewer of Winograd's, more where tiles overlap.
+        row_bytes: Bytes of rows that are read and written, each once, and of the lists and tables.
+    """
+
+    arrays: dict[str, np.ndarray]
+    rows: int
+    flops: int
+    flops_of_form: int
+    row_bytes: int
+
+
+def workload_of(stage: Stage, convolution: str) -> ConvWorkload:
+    """conv1: 1x1 on the mask dilated by a pixel; conv2: 3x3 from packed rows; conv3: 1x1, added to the residual."""
+    pixels, narrow, wide = stage.pixels, stage.channels, 4 * stage.channels
+    activated, added = Epilogue(before=_RELU), Epilogue(add=True, after=_RELU)
+    if convolution == "conv1":
+        return ConvWorkload(pixels, pixels, 1, 1, wide, narrow, True, True, False, epilogue=activated)
+    if convolution == "conv2":
+        return ConvWorkload(pixels, pixels, 9, 1, narrow, narrow, True, True, False, epilogue=activated)
+    return ConvWorkload(
+        pixels, pixels, 1, 1, narrow, wide, False, True, True, residual_listed=True, in_place=True, epilogue=added
+    )
+
+
+def forms_of(stage: Stage, convolution: str) -> list[Form]:
+    """By rows, and as Winograd tiles of every side that divides a patch."""
+    rows = workload_of(stage, convolution)
+    if rows.taps != 9:
+        return [rows]
+    sides = [m for m in (2, 4) if stage.granularity % m == 0]
+    return [rows, *(_tile_workload(rows, stage, m) for m in sides)]
+
+
+def algorithms(form: Form, target: Target) -> Iterator[Algorithm]:
+    """Those that can compute it on `target`, in the order of the table."""
+    return (algorithm for algorithm in ALGORITHMS.values() if algorithm.serves(form, target, Numerics.FAST))
+
+
+def call_of(stage: Stage, convolution: str, form: Form, rate: float) -> Call:
+    """The kernel's buffers under a coherent mask with the share `rate` of the patches on."""
+    workload = workload_of(stage, convolution)
+    activity = _activity(stage, convolution)
+    problem = make_problem(workload, activity, rate, _SEED)
+    flops = 2 * problem.count * workload.taps * workload.in_channels * workload.out_channels
+    arrays, flops_of_form = problem.arrays, flops
+    if isinstance(form, WinogradWorkload):
+        arrays = {name: problem.arrays[name] for name in ("input", "bias", "output")}
+        arrays |= _tile_tables(stage, form, activity, rate)
+        flops_of_form = form.flops * int(arrays["count"][0]) // form.tiles
+    return Call(arrays, problem.count, flops, flops_of_form, _row_bytes(form, arrays, problem.count))
+
+
+def _tile_workload(rows: ConvWorkload, stage: Stage, m: int) -> WinogradWorkload:
+    return WinogradWorkload(
+        m=m,
+        tiles=(stage.size // m) ** 2,
+        input_rows=rows.input_rows,
+        output_rows=rows.rows,
+        in_channels=rows.in_channels,
+        out_channels=rows.out_channels,
+        counted=True,
+        epilogue=rows.epilogue,
+    )
+
+
+def _tile_tables(stage: Stage, form: WinogradWorkload, activity: Activity, rate: float) -> dict[str, np.ndarray]:
+    """Tables of the active tiles, from packed rows to packed rows, and how many there are."""
+    decisions = decide(activity, rate, _SEED)
+    assert activity.rows is not None and activity.source is not None
+    active = active_pixels(activity.rows, decisions).reshape(stage.size, stage.size)
+    packed = active_pixels(activity.source, decisions).reshape(stage.size, stage.size)
+    m, trash = form.m, stage.pixels + 1
+    # Beyond the map nothing is active: row 0.
+    reads = np.pad(np.cumsum(packed).reshape(packed.shape) * packed, 1)
+    writes = np.where(active, np.cumsum(active).reshape(active.shape), trash)
+    corners = [(y, x) for y in range(0, stage.size, m) for x in range(0, stage.size, m) if active[y, x]]
+    input_table = np.zeros((form.tiles + ROW_SLACK, form.positions), np.int32)
+    output_table = np.full((form.tiles + ROW_SLACK, m**2), trash, np.int32)
+    for tile, (y, x) in enumerate(corners):
+        input_table[tile] = reads[y : y + m + 2, x : x + m + 2].reshape(-1)
+        output_table[tile] = writes[y : y + m, x : x + m].reshape(-1)
+    return {"input_table": input_table, "output_table": output_table, "count": np.array([len(corners)], np.int32)}
+
+
+def _activity(stage: Stage, convolution: str) -> Activity:
+    size = stage.size
+    y, x = np.divmod(np.arange(stage.pixels, dtype=np.int32), np.int32(size))
+    patches = y // stage.granularity * (size // stage.granularity) + x // stage.granularity
+    mask = Decided("mask", (1, size, size), patches.astype(np.int32).tobytes())
+    window = WindowShape(1, (3, 3), (1, 1), (1, 1), (1, 1), (size, size), (size, size))
+    if convolution == "conv1":
+        return Activity(rows=Dilated(window, mask))
+    if convolution == "conv2":
+        return Activity(rows=mask, window=window, source=Dilated(window, mask))
+    return Activity(rows=mask)
+
+
+def _row_bytes(form: Form, arrays: dict[str, np.ndarray], rows: int) -> int:
+    """Of input rows, output rows (twice where they are added to), and the numbers that say where they are."""
+    tables = [arrays[name] for name in ("table", "list", "input_table", "output_table") if name in arrays]
+    indices = sum(table[: int(arrays["count"][0])].size for table in tables)
+    source = arrays.get("table", arrays.get("input_table"))
+    read = rows if source is None else np.unique(source[: int(arrays["count"][0])]).size
+    outputs = rows * channel_stride(form.out_channels) * (2 if form.epilogue.takes_residual else 1)
+    return 4 * (read * channel_stride(form.in_channels) + outputs + indices)
