@@ -1,10 +1,11 @@
 # make demo        a LASNet from PyTorch to a library that skips the work, and what that buys on this machine
 # make test        what CI runs: lint, then the tests that take seconds
 # make test-slow   the tests that take minutes
+# make test-neon   runs code for Arm under emulation, against onnxruntime (x86-64 Linux; minutes)
 # make clean       removes all that these have made
 # PYTHON=python3.12 make ...   chooses the interpreter of .venv (default: the first of 3.10 to 3.13 found)
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow test-neon lint clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -28,6 +29,10 @@ test: lint
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m "slow and not gpu"
 
+test-neon: $(VENV)/.test
+	@echo "the first time, this fetches 180 MB from Debian and PyPI into build/"
+	@if $(BIN)/python -m tests.aarch64.machine; then $(BIN)/python -m pytest -m neon; fi
+
 lint: $(VENV)/.test
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -43,7 +48,7 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 
 $(VENV)/.test: $(VENV)/.torch pyproject.toml
 	@echo "installing lascompile and what the tests need"
-	@$(PIP) install --quiet --editable '.[models,bench,zig,test]'
+	@$(PIP) install --quiet --editable '.[models,bench,zig,tune,test]'
 	@touch $@
 
 # PyTorch's own index has builds without CUDA's gigabytes. Where it cannot be reached, pip goes on with what it

@@ -10,7 +10,8 @@ import pytest
 from lascompile import errors
 from lascompile.cli import COMMANDS
 
-PAGES = ("README.md", *(f"docs/{name}.md" for name in ("architecture", "analysis", "kernels", "why-not-faster")))
+DOCS = ("architecture", "analysis", "kernels", "records", "fleet", "why-not-faster")
+PAGES = ("README.md", *(f"docs/{name}.md" for name in DOCS))
 
 
 def anchor(heading: str) -> str:

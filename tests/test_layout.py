@@ -19,10 +19,11 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"frontend", "analysis", "models"}),
     frozenset({"runtime"}),
     frozenset({"manifest"}),
+    frozenset({"records"}),
     frozenset({"schedules"}),
     frozenset({"kernels"}),
     frozenset({"toolchain"}),
-    frozenset({"workload", "target"}),
+    frozenset({"workload", "target", "journal"}),
     frozenset({"errors", "cpu"}),
 )
 """Parts of lascompile, top first: a part imports from its own layer and from those below."""
@@ -32,6 +33,7 @@ ONLY: dict[str, frozenset[str]] = {
     "kernels": frozenset({"workload", "target", "errors"}),
     "runtime": frozenset({"manifest", "errors", "cpu"}),
     "manifest": frozenset({"errors"}),
+    "journal": frozenset({"errors"}),
     "errors": frozenset(),
 }
 """Parts that may import even fewer of the others."""
@@ -40,7 +42,8 @@ THIRD_PARTIES: dict[str, frozenset[str]] = {
     # torch for a caller who gives torch's tensors and wants them back.
     "runtime": frozenset({"numpy", "tvm_ffi", "torch"}),
     "manifest": frozenset(),
-    "kernels": frozenset({"tvm"}),
+    "kernels": frozenset({"numpy", "tvm"}),
+    "journal": frozenset(),
     "errors": frozenset(),
     "cpu": frozenset(),
 }

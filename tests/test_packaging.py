@@ -15,6 +15,7 @@ import pytest
 from lascompile import __version__, toolchain
 
 LINKS = ("kernels", "schedules")
+RECORDS = "schedules/records/a-device/tvm-0.27.0.post1/trials.jsonl"
 
 
 def project(root: Path) -> dict:
@@ -40,8 +41,8 @@ def wheel(root, tmp_path_factory) -> list[str]:
         shutil.copytree(root / name, folder / name, symlinks=True, ignore=ignore)
     for path in (root / "pyproject.toml", root / "LICENSE", *root.glob("README.md")):
         shutil.copy(path, folder)
-    (folder / "schedules" / "records").mkdir(exist_ok=True)
-    (folder / "schedules" / "records" / "device.json").write_text("{}")
+    (folder / RECORDS).parent.mkdir(parents=True, exist_ok=True)
+    (folder / RECORDS).touch()
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-cache-dir", "--no-deps"]
     subprocess.run([*pip, "--no-build-isolation", "--wheel-dir", folder / "dist", folder], check=True)
     with zipfile.ZipFile(next((folder / "dist").glob("*.whl"))) as archive:
@@ -74,7 +75,7 @@ def test_a_wheel_contains_the_linked_folders(wheel, root):
     for name in LINKS:
         files = {str(file.relative_to(root)) for file in (root / name).rglob("*.py")}
         assert {f"lascompile/{file}" for file in files} <= set(wheel)
-    assert {"lascompile/schedules/records/device.json", "lascompile/py.typed"} <= set(wheel)
+    assert {f"lascompile/{RECORDS}", "lascompile/py.typed"} <= set(wheel)
 
 
 def test_a_wheel_contains_nothing_else(wheel):
@@ -82,7 +83,7 @@ def test_a_wheel_contains_nothing_else(wheel):
     assert tops == {"lascompile", f"lascompile-{__version__}.dist-info"}
     assert [name for name in wheel if name.endswith("LICENSE")]
     inside = (Path(name) for name in wheel if name.startswith("lascompile/"))
-    assert {path.suffix for path in inside} <= {".py", ".json", ".typed"}
+    assert {path.suffix for path in inside} <= {".py", ".jsonl", ".typed"}
 
 
 def test_the_packages_that_are_named_to_users_are_those_declared(root):
