@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 
@@ -49,6 +49,13 @@ class Space:
             return None
         chosen = [(values, getattr(decisions, name)) for name, values in self.values.items()]
         return tuple(values.index(one) for values, one in chosen) if all(one in v for v, one in chosen) else None
+
+    def neighbours(self, decisions: Any, name: str) -> Iterator[Any]:
+        """All decisions that are allowed and differ from `decisions`, which the space holds, in the field `name`."""
+        for value in self.values[name]:
+            changed = replace(decisions, **{name: value})
+            if changed != decisions and self.allows(changed):
+                yield changed
 
     def __iter__(self) -> Iterator[Any]:
         """All decisions that are allowed."""
