@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 
 from lascompile.analysis.gates import Mask
 from lascompile.frontend.load import load_model
@@ -97,19 +99,26 @@ def tasks_of_model(
     Raises:
         UsageError, UnsupportedModelError: As for `build`.
     """
-    graph = simplify(load_model(path, shapes)).graph
-    check_supported(graph, SUPPORTED)
-    analysis = analyse(graph)
-    program = lower(graph, analysis, Scheduler(setting.target, setting.threads, setting.numerics))
-    masks = [gate.mask for gate in analysis.gates if gate.is_spatial]
-    batch = int(program.inputs[0].shape[0]) if program.inputs and program.inputs[0].shape else 1
-    return tasks_of_program(program, masks, setting, batch)
+    return tasks_of_graph(simplify(load_model(path, shapes)).graph, setting)
 
 
 def tasks_of_zoo(
     architecture: str, setting: Setting, granularity: Sequence[int] | None = None, input_size: int = 224, batch: int = 1
 ) -> list[TuningTask]:
     """The tasks of a network of the zoo, whose weights do not matter.
+
+    Raises:
+        UsageError: There is no such network, or a granularity does not fit.
+    """
+    with zoo_file(architecture, granularity, input_size, batch) as file:
+        return tasks_of_model(file, setting)
+
+
+@contextmanager
+def zoo_file(
+    architecture: str, granularity: Sequence[int] | None = None, input_size: int = 224, batch: int = 1
+) -> Iterator[Path]:
+    """A network of the zoo as an ONNX file that exists for a while.
 
     Raises:
         UsageError: There is no such network, or a granularity does not fit.
@@ -121,7 +130,21 @@ def tasks_of_zoo(
     with tempfile.TemporaryDirectory(prefix="lascompile-") as folder:
         file = Path(folder) / f"{architecture}.onnx"
         export(model, file, (input_size, input_size), batch, "torchscript")
-        return tasks_of_model(file, setting)
+        yield file
+
+
+def tasks_of_graph(graph: ir.Graph, setting: Setting) -> list[TuningTask]:
+    """The tasks of a network in canonical form.
+
+    Raises:
+        UnsupportedModelError: As for `build`.
+    """
+    check_supported(graph, SUPPORTED)
+    analysis = analyse(graph)
+    program = lower(graph, analysis, Scheduler(setting.target, setting.threads, setting.numerics))
+    masks = [gate.mask for gate in analysis.gates if gate.is_spatial]
+    batch = int(program.inputs[0].shape[0]) if program.inputs and program.inputs[0].shape else 1
+    return tasks_of_program(program, masks, setting, batch)
 
 
 def merge_tasks(tasks: Sequence[TuningTask]) -> list[TuningTask]:
