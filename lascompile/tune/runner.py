@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from tvm.s_tir import meta_schedule as ms
 from tvm.support.popen_pool import PopenPoolExecutor
 
+from lascompile.errors import DeviceError
 from lascompile.records import WRONG, Failure, Latency
 from lascompile.tune.fleet import Fleet
+from lascompile.tune.tile_permission import REFUSED
 from lascompile.tune.trial import (
     WRONG_RESULT,
     Job,
@@ -44,6 +46,21 @@ class Outcome:
     failure: Failure | None = None
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a worker does: load a library, make arguments, run them.
+
+    Attributes:
+        library: The library that is loaded, and brought to a board.
+        allocate: MetaSchedule's argument maker; on a board it is given the session first.
+        evaluate: Takes library, device, configuration and arguments, and returns seconds; on a board the session first.
+    """
+
+    library: Path
+    allocate: Callable[..., Any]
+    evaluate: Callable[..., list[float]]
+
+
 class Runner(Protocol):
     """Measures candidates."""
 
@@ -64,16 +81,18 @@ class LocalRunner:
         self._runner = ms.runner.LocalRunner(
             timeout_sec=timeout_s,
             evaluator_config=evaluator_config(repeats),
-            f_alloc_argument=allocate,
-            f_run_evaluator=evaluate,
         )
 
     def measure(self, jobs: Sequence[tuple[Job, Path]]) -> Iterator[tuple[int, Outcome]]:
         """Yields position and outcome of each of `jobs`, in order."""
-        for position, (job, library) in enumerate(jobs):
-            self._runner.f_alloc_argument = partial(allocate, job)
-            [future] = self._runner.run([ms.runner.RunnerInput(str(library), "cpu", [])])
-            yield position, outcome(future.result(), self._timeout_s)
+        works = [Work(library, partial(allocate, job), evaluate) for job, library in jobs]
+        for position, found in self.run(works):
+            yield position, _outcome(found)
+
+    def run(self, works: Sequence[Work]) -> Iterator[tuple[int, list[float] | Failure]]:
+        """Yields the position of each of `works`, and seconds or a failure, in order."""
+        for position, work in enumerate(works):
+            yield position, seconds_of(_start(self._runner, work).result(), self._timeout_s)
 
     def close(self) -> None:
         """Ends the process."""
@@ -95,8 +114,6 @@ class FleetRunner:
         self._runner = ms.runner.RPCRunner(
             fleet.config(),
             evaluator_config(repeats),
-            f_alloc_argument=allocate_remotely,
-            f_run_evaluator=evaluate_remotely,
             max_workers=fleet.jobs,
         )
         self._runner.pool.shutdown()
@@ -107,19 +124,31 @@ class FleetRunner:
 
         Raises:
             UsageError: The tracker has gone, or all boards have: no fault of the kernels, so they have not failed.
+            DeviceError: A board lacks what the target has. They have not failed either.
+        """
+        works = [Work(library, partial(allocate_remotely, job), evaluate_remotely) for job, library in jobs]
+        for position, found in self.run(works):
+            yield position, _outcome(found)
+
+    def run(self, works: Sequence[Work]) -> Iterator[tuple[int, list[float] | Failure]]:
+        """Yields the position of each of `works`, and seconds or a failure, in the order in which they end.
+
+        Raises:
+            UsageError: As for `measure`.
         """
         # No more are started than there are boards to use: nothing waits in the pool when the caller stops.
-        waiting = deque(range(len(jobs)))
+        waiting = deque(range(len(works)))
         running: dict[int, ms.runner.RunnerFuture] = {}
         attempts = dict.fromkeys(waiting, 0)
         while waiting or running:
             while waiting and len(running) < self._fleet.jobs:
                 position = waiting.popleft()
                 attempts[position] += 1
-                running[position] = self._start(*jobs[position])
+                running[position] = _start(self._runner, works[position])
             ended = [position for position, future in running.items() if future.done()]
             for position in ended:
-                found = outcome(running.pop(position).result(), self._timeout_s)
+                found = seconds_of(running.pop(position).result(), self._timeout_s)
+                _check_board(found)
                 if _may_be_boards_fault(found) and attempts[position] < _ATTEMPTS:
                     self._fleet.check()
                     waiting.append(position)
@@ -132,10 +161,11 @@ class FleetRunner:
         """Ends the processes."""
         self._runner.pool.shutdown()
 
-    def _start(self, job: Job, library: Path) -> ms.runner.RunnerFuture:
-        self._runner.f_alloc_argument = partial(allocate_remotely, job)
-        [future] = self._runner.run([ms.runner.RunnerInput(str(library), "cpu", [])])
-        return future
+
+def _start(runner: ms.runner.LocalRunner | ms.runner.RPCRunner, work: Work) -> ms.runner.RunnerFuture:
+    runner.f_alloc_argument, runner.f_run_evaluator = work.allocate, work.evaluate
+    [future] = runner.run([ms.runner.RunnerInput(str(work.library), "cpu", [])])
+    return future
 
 
 def evaluator_config(repeats: int) -> ms.runner.EvaluatorConfig:
@@ -143,18 +173,22 @@ def evaluator_config(repeats: int) -> ms.runner.EvaluatorConfig:
     return ms.runner.EvaluatorConfig(number=1, repeat=repeats, min_repeat_ms=0, enable_cpu_cache_flush=True)
 
 
-def outcome(result: ms.runner.RunnerResult, timeout_s: float) -> Outcome:
+def seconds_of(result: ms.runner.RunnerResult, timeout_s: float) -> list[float] | Failure:
     """A runner's result in our terms."""
     if result.error_msg is None:
-        return Outcome(Latency.of([float(seconds) for seconds in result.run_secs]))
+        return [float(seconds) for seconds in result.run_secs]
     message = str(result.error_msg)
     if "Timeout, killed" in message:
-        return Outcome(failure=Failure("timeout", f"no end within {timeout_s:g} s"))
+        return Failure("timeout", f"no end within {timeout_s:g} s")
     if WRONG_RESULT in message:
-        return Outcome(failure=Failure(WRONG, message.rpartition(WRONG_RESULT)[2].strip()))
+        return Failure(WRONG, message.rpartition(WRONG_RESULT)[2].strip())
     if "Subprocess terminated" in message:
-        return Outcome(failure=Failure("run", "the kernel crashed"))
-    return Outcome(failure=Failure("run", _error_of_traceback(message)))
+        return Failure("run", "the kernel crashed")
+    return Failure("run", _error_of_traceback(message))
+
+
+def _outcome(found: list[float] | Failure) -> Outcome:
+    return Outcome(failure=found) if isinstance(found, Failure) else Outcome(Latency.of(found))
 
 
 def _error_of_traceback(message: str) -> str:
@@ -164,6 +198,19 @@ def _error_of_traceback(message: str) -> str:
     return " ".join(" ".join(lines[first:]).split())
 
 
-def _may_be_boards_fault(found: Outcome) -> bool:
+def _check_board(found: Outcome) -> None:
+    """Check that the board is what it was taken for; tuning would go on and on with failures.
+
+    Raises:
+        DeviceError: It is not.
+    """
+    if found.failure is not None and REFUSED in found.failure.error:
+        raise DeviceError(
+            f"{REFUSED}: it needs an Intel CPU that has them and Linux 5.16 or newer; "
+            "else give a --target without them, as by -mattr=-amx-tile,-amx-bf16"
+        )
+
+
+def _may_be_boards_fault(found: list[float] | Failure) -> bool:
     """Whether another board might do better: a wrong result is the kernel's fault; all else may be the board's."""
-    return found.failure is not None and found.failure.reason != WRONG
+    return isinstance(found, Failure) and found.reason != WRONG
