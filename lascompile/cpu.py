@@ -106,8 +106,9 @@ for above (arch/arm64/include/uapi/asm/hwcap.h of Linux)."""
 TILE_FEATURES = frozenset({"amx-tile", "amx-bf16"})
 """What kernels of the tile matrix unit need."""
 
-_ARCH_PRCTL, _REQUEST_STATE_PERMISSION, _TILE_DATA = 158, 0x1023, 18
-"""arch_prctl(2) on x86-64, and what it is asked for (Documentation/arch/x86/xstate.rst of Linux)."""
+TILE_PERMISSION = (158, 0x1023, 18)
+"""What syscall(2) is given on x86-64 to ask for the tile registers: arch_prctl, a request for permission, the registers
+(Documentation/arch/x86/xstate.rst of Linux)."""
 
 
 @lru_cache(maxsize=1)
@@ -136,7 +137,7 @@ def permit_tiles() -> bool:
     if processor() != "x86_64":
         return False
     libc = ctypes.CDLL(None, use_errno=True)
-    return bool(libc.syscall(_ARCH_PRCTL, _REQUEST_STATE_PERMISSION, _TILE_DATA) == 0)
+    return bool(libc.syscall(*TILE_PERMISSION) == 0)
 
 
 def processor() -> str:

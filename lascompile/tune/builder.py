@@ -17,6 +17,7 @@ from lascompile.records import Failure
 from lascompile.schedules.pipeline import register_pipeline
 from lascompile.target import Target
 from lascompile.toolchain import link_function
+from lascompile.tune.tile_permission import PERMIT, needs_tiles, permission_function
 from lascompile.tune.trial import ENTRY, Job
 
 _USES_OF_PROCESS = 64
@@ -81,8 +82,9 @@ class Builder:
 
 
 def build_library(workload: Any, algorithm: str, decisions: Any, target: Target, path: Path) -> None:
-    """Write the library of one kernel, whose function is ENTRY, to `path`."""
+    """Write the library of one kernel, whose function is ENTRY, to `path`; with PERMIT, if it needs tile registers."""
     func = ALGORITHMS[algorithm].schedule(workload, decisions).with_attr("global_symbol", ENTRY)
-    module = tvm.IRModule({ENTRY: func})
+    functions = {ENTRY: func, **({PERMIT: permission_function()} if needs_tiles(algorithm) else {})}
+    module = tvm.IRModule(functions)
     executable = tvm.compile(module, target=target.to_tvm(), tir_pipeline=register_pipeline())
     executable.export_library(str(path), fcompile=link_function(target.mtriple))

@@ -134,7 +134,7 @@ class FleetRunner:
         """Yields the position of each of `works`, and seconds or a failure, in the order in which they end.
 
         Raises:
-            UsageError: As for `measure`.
+            UsageError, DeviceError: As for `measure`.
         """
         # No more are started than there are boards to use: nothing waits in the pool when the caller stops.
         waiting = deque(range(len(works)))
@@ -198,13 +198,13 @@ def _error_of_traceback(message: str) -> str:
     return " ".join(" ".join(lines[first:]).split())
 
 
-def _check_board(found: Outcome) -> None:
+def _check_board(found: list[float] | Failure) -> None:
     """Check that the board is what it was taken for; tuning would go on and on with failures.
 
     Raises:
         DeviceError: It is not.
     """
-    if found.failure is not None and REFUSED in found.failure.error:
+    if isinstance(found, Failure) and REFUSED in found.error:
         raise DeviceError(
             f"{REFUSED}: it needs an Intel CPU that has them and Linux 5.16 or newer; "
             "else give a --target without them, as by -mattr=-amx-tile,-amx-bf16"

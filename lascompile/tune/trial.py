@@ -5,7 +5,7 @@ Runs in a worker of MetaSchedule's runners, on this machine or with a board at t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import median
@@ -19,6 +19,7 @@ from lascompile.cpu import permit_tiles
 from lascompile.runtime.library import use_threads
 from lascompile.tune.activity import Activity
 from lascompile.tune.families import FAMILIES, Problem
+from lascompile.tune.tile_permission import ask_for_tiles, needs_tiles
 from lascompile.workload import ConvWorkload
 
 ENTRY = "main"
@@ -84,26 +85,33 @@ def check_rates(job: Job) -> tuple[float, ...]:
 
 def allocate(job: Job, device: tvm.runtime.Device, _args_info: object = None, _repeats: int = 1) -> list[Call]:
     """A call for each of `check_rates`. Has the signature of MetaSchedule's argument makers, but for `job`."""
-    permit_tiles()  # elsewhere it is loading an artifact that asks, which this process never does
-    use_threads(job.threads)
-    return [_allot(job, rate, device) for rate in check_rates(job)]
+    prepare(job.threads)
+    return [allot(job, rate, device) for rate in check_rates(job)]
 
 
 def allocate_remotely(
     job: Job, session: RPCSession, device: tvm.runtime.Device, _args_info: object = None, _repeats: int = 1
 ) -> list[Call]:
     """The same on a board."""
-    session.get_function("runtime.config_threadpool")(_BIG_CORES, job.threads)
-    return [_allot(job, rate, device) for rate in check_rates(job)]
+    prepare_remotely(session, job.threads)
+    return [allot(job, rate, device) for rate in check_rates(job)]
+
+
+def prepare(threads: int) -> None:
+    """Ask for what kernels need of the process that runs them."""
+    permit_tiles()  # elsewhere it is loading an artifact that asks, which this process never does
+    use_threads(threads)
+
+
+def prepare_remotely(session: RPCSession, threads: int) -> None:
+    """The same on a board."""
+    session.get_function("runtime.config_threadpool")(_BIG_CORES, threads)
 
 
 def evaluate(
     library: tvm.runtime.Module, device: tvm.runtime.Device, config: EvaluatorConfig, calls: list[Call]
 ) -> list[float]:
     """Run all `calls` and compare; then the seconds of each timed run of the last one.
-
-    Before each timed run all buffers but the input leave the caches: in a network, what this kernel reads was written
-    by the one before it, while hundreds of megabytes of others' weights have passed since its own were read.
 
     Raises:
         WrongResult: A result is not the reference's.
@@ -115,19 +123,25 @@ def evaluate(
         fault = call.problem.fault(call.tensors[-1].numpy(), call.job.tolerance)
         if fault:
             raise WrongResult(fault)
-    flush = _FLUSH if config.enable_cpu_cache_flush else ""
-    timer = library.time_evaluator(
-        ENTRY, device, number=config.number, repeat=config.repeat, min_repeat_ms=0, f_preproc=flush
-    )
+    timer = cold_timer(library, device, config.repeat)
     batches: list[list[float]] = []
     for _ in range(_MOST_BATCHES):
         batches.append([float(seconds) for seconds in timer(*calls[-1].tensors).results])
-        if _is_calm(batches[-1]):
+        if is_calm(batches[-1]):
             break
     return min(batches, key=median)
 
 
-def _is_calm(seconds: list[float]) -> bool:
+def cold_timer(library: tvm.runtime.Module, device: tvm.runtime.Device, runs: int) -> Callable[..., Any]:
+    """Times so many runs of a kernel one by one, behind an untimed one.
+
+    Before each timed run all buffers but the input leave the caches: in a network, what this kernel reads was written
+    by the one before it, while hundreds of megabytes of others' weights have passed since its own were read.
+    """
+    return library.time_evaluator(ENTRY, device, number=1, repeat=runs, min_repeat_ms=0, f_preproc=_FLUSH)
+
+
+def is_calm(seconds: Sequence[float]) -> bool:
     """Whether the machine was left alone: what disturbs a run makes it longer, never shorter."""
     return median(seconds) <= _CALM * min(seconds)
 
@@ -139,11 +153,19 @@ def evaluate_remotely(
     config: EvaluatorConfig,
     calls: list[Call],
 ) -> list[float]:
-    """The same on a board: results are compared here, on what is fetched from there."""
+    """The same on a board: results are compared here, on what is fetched from there.
+
+    Raises:
+        WrongResult: As for `evaluate`.
+        TilesRefusedError: The kernel needs tile registers, which the board does not let it use.
+    """
+    if needs_tiles(calls[-1].job.algorithm):
+        ask_for_tiles(library)
     return evaluate(library, device, config, calls)
 
 
-def _allot(job: Job, rate: float, device: tvm.runtime.Device) -> Call:
+def allot(job: Job, rate: float, device: tvm.runtime.Device) -> Call:
+    """The buffers of a call at an activation rate, and what has to come out."""
     family = FAMILIES[job.algorithm]
     problem = _problem(family.make_problem, job.workload, job.activity, rate, job.seed)
     arrays = problem.arguments(family.algorithm, job.decisions)

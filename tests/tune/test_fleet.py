@@ -9,17 +9,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
+from tvm import rpc
 
+from lascompile.cpu import permit_tiles
 from lascompile.errors import UsageError
+from lascompile.plan.algorithms import BF16X3
 from lascompile.records import RecordStore
 from lascompile.target import parse_target
-from lascompile.tune.builder import Builder
+from lascompile.tune.builder import Builder, build_library
+from lascompile.tune.families import FAMILIES
 from lascompile.tune.fleet import Fleet
 from lascompile.tune.progress import Progress
 from lascompile.tune.runner import FleetRunner
+from lascompile.tune.tile_permission import TilesRefusedError, ask_for_tiles
 from lascompile.tune.tuner import Budget, Tuner
 from tests.tune.tiny import PACKED, SCATTER, task
 
@@ -82,6 +87,20 @@ def test_where_all_boards_have_gone_no_kernel_has_failed(tmp_path):
             tune(store, fleet, kill)
     records = [item.value for item in store.records()]
     assert 3 <= len(records) < TRIALS and all(record.latency is not None for record in records)
+
+
+@pytest.mark.slow
+def test_a_board_hands_out_tile_registers_if_this_machine_does(tmp_path):
+    target = parse_target("llvm -mtriple=x86_64-linux-gnu -mcpu=sapphirerapids")
+    decisions = FAMILIES[BF16X3.name].space(PACKED, target, 1).default
+    build_library(PACKED, BF16X3.name, decisions, target, tmp_path / "trial.so")
+    with tracker() as fleet, board(fleet):
+        wait_for(fleet, 1)
+        session = rpc.connect_tracker(fleet.host, fleet.port).request(fleet.key)
+        session.upload(bytearray((tmp_path / "trial.so").read_bytes()), "trial.so")
+        library = session.load_module("trial.so")
+        with nullcontext() if permit_tiles() else pytest.raises(TilesRefusedError):
+            ask_for_tiles(library)
 
 
 def tune(store, fleet, on_progress):

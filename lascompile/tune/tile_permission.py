@@ -1,0 +1,48 @@
+"""Permission to use the tile registers of a board's CPU, which its server has to ask Linux for.
+
+A board has TVM's server and nothing of lascompile's, so that the library of a trial brings along a function that asks.
+"""
+
+from __future__ import annotations
+
+import tvm
+from tvm import tirx
+
+from lascompile.cpu import TILE_FEATURES, TILE_PERMISSION
+from lascompile.plan.algorithms import ALGORITHMS
+
+PERMIT = "permit_tiles"
+"""The name of the function."""
+
+REFUSED = "the board does not let kernels use the tile registers (AMX)"
+"""How the message of an error begins that the board, not the kernel, is to blame for."""
+
+
+class TilesRefusedError(Exception):
+    """The CPU has no tile registers, or its system does not hand them out."""
+
+    def __init__(self) -> None:
+        super().__init__(REFUSED)
+
+
+def needs_tiles(algorithm: str) -> bool:
+    """Whether kernels of `algorithm` use tile registers."""
+    return bool(ALGORITHMS[algorithm].features & TILE_FEATURES)
+
+
+def permission_function() -> tirx.PrimFunc:
+    """A function without arguments that asks, and returns 0 where the process may use them from now on."""
+    # `syscall` is found in the process that loads the library, as all that kernels call.
+    arguments = [tirx.const(word, "int64") for word in TILE_PERMISSION]
+    asked = tirx.call_extern("int64", "syscall", *arguments)
+    return tirx.PrimFunc([], tirx.Return(asked)).with_attr("global_symbol", PERMIT)
+
+
+def ask_for_tiles(library: tvm.runtime.Module) -> None:
+    """Ask where `library` was loaded. One that has the function is for CPUs that have the registers.
+
+    Raises:
+        TilesRefusedError: They may not be used.
+    """
+    if library[PERMIT]() != 0:
+        raise TilesRefusedError
