@@ -90,6 +90,10 @@ class TuningTask:
             self.workload, target, self.setting.threads, self.setting.device, self.rate, self.batch
         )
 
+    def at(self, activation_rate: float) -> TuningTask:
+        """The same at another activation rate."""
+        return replace(self, setting=replace(self.setting, activation_rate=activation_rate))
+
 
 def tasks_of_model(
     path: Path, setting: Setting, shapes: Mapping[str, Sequence[int]] | None = None
