@@ -19,6 +19,7 @@ from lascompile.cpu import permit_tiles
 from lascompile.runtime.library import use_threads
 from lascompile.tune.activity import Activity
 from lascompile.tune.families import FAMILIES, Problem
+from lascompile.tune.tile_permission import ask_for_tiles, needs_tiles
 from lascompile.workload import ConvWorkload
 
 ENTRY = "main"
@@ -152,7 +153,14 @@ def evaluate_remotely(
     config: EvaluatorConfig,
     calls: list[Call],
 ) -> list[float]:
-    """The same on a board: results are compared here, on what is fetched from there."""
+    """The same on a board: results are compared here, on what is fetched from there.
+
+    Raises:
+        WrongResult: As for `evaluate`.
+        TilesRefusedError: The kernel needs tile registers, which the board does not let it use.
+    """
+    if needs_tiles(calls[-1].job.algorithm):
+        ask_for_tiles(library)
     return evaluate(library, device, config, calls)
 
 
