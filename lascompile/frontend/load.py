@@ -53,7 +53,7 @@ def load_model(path: str | Path, shapes: Mapping[str, Sequence[int]] | None = No
     ir_passes.RemoveInitializersFromInputsPass()(model)
     _set_input_shapes(model, dict(shapes or {}))
     _check_connected(model, path)
-    _check_inference_mode(model)
+    _check_inference_mode(_with_functions_inlined(model, path))
     _check_input_types(model)
     return model
 
@@ -190,6 +190,21 @@ def _forget_inferred_shapes(model: ir.Model) -> None:
     for node in model.graph.all_nodes():
         for value in node.outputs:
             value.shape = None
+
+
+def _with_functions_inlined(model: ir.Model, path: Path) -> ir.Model:
+    """`model`, or, if it has functions of its own, a copy without: what a function does may depend on its call."""
+    if not model.functions:
+        return model
+    copy = model.clone()
+    try:
+        with silent("onnx_ir"):
+            ir_passes.InlinePass()(copy)
+    except Exception as error:  # functions that call each other, too many arguments: the pass has no type of its own
+        raise UnsupportedModelError(
+            f"{path}: the model's functions are malformed ({_in_one_line(error)}); export it again"
+        ) from None
+    return copy
 
 
 def _check_inference_mode(model: ir.Model) -> None:

@@ -211,6 +211,39 @@ def test_training_mode(case: str, path: Path) -> None:
     )
 
 
+def with_function(node: onnx.NodeProto, *inputs: str) -> onnx.ModelProto:
+    """A network that is one call of a function of that node; "mode" is true."""
+    opset = [helper.make_opsetid("", 17)]
+    function = helper.make_function("local", "Layer", list(inputs), ["y"], [node], opset)
+    mode = helper.make_node("Constant", [], ["mode"], value=numpy_helper.from_array(np.array(True)))
+    call = helper.make_node("Layer", list(inputs), ["out"], name="call", domain="local")
+    given, result = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 8, 8]) for name in (INPUT, "out"))
+    graph = helper.make_graph([mode, call], "g", [given], [result])
+    opsets = [*opset, helper.make_opsetid("local", 1)]
+    return helper.make_model(graph, functions=[function], opset_imports=opsets, ir_version=8)
+
+
+FUNCTIONS: dict[str, tuple[onnx.NodeProto, tuple[str, ...]]] = {
+    "dropout": (helper.make_node("Dropout", [INPUT, "", "mode"], ["y"], name="drop"), (INPUT, "mode")),
+    "noise": (helper.make_node("RandomNormalLike", [INPUT], ["y"], name="noise"), (INPUT,)),
+}
+
+
+@pytest.mark.parametrize("case", FUNCTIONS)
+def test_training_mode_inside_a_function(case: str, path: Path) -> None:
+    node, inputs = FUNCTIONS[case]
+    message = refusal(UnsupportedModelError, saved(with_function(node, *inputs), path))
+    assert message.startswith(f"node {node.name!r} ({node.op_type}) is ") and "model.eval()" in message
+
+
+def test_a_function_that_calls_itself(path: Path) -> None:
+    node = helper.make_node("Layer", [INPUT], ["y"], domain="local")
+    model = with_function(node, INPUT)
+    model.functions[0].opset_import.append(helper.make_opsetid("local", 1))
+    message = refusal(UnsupportedModelError, saved(model, path))
+    assert message.startswith(f"{path}: the model's functions are malformed (")
+
+
 def test_dropout_in_inference_mode_is_none(path: Path) -> None:
     build = Builder()
     mode = build.constant(np.array(False))
