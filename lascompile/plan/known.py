@@ -1,23 +1,28 @@
-"""Whether a record still applies: the fingerprint of what an algorithm computes today."""
+"""Whether a record still applies: the fingerprint of what an algorithm computes today.
+
+A definition may depend on decisions. Its fingerprint is made of as many variants as it takes to have every line in one
+of them, each by fixed decisions: it has to be the same for all decisions, and to cost next to nothing.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from tvm import tirx
 
 from lascompile.kernels import winograd_weights
-from lascompile.kernels.bf16x3_conv import Nest, define_bf16x3_conv
+from lascompile.kernels.bf16x3_conv import Nest, can_cut_depth, define_bf16x3_conv, steps
 from lascompile.kernels.row_conv import define_row_conv
 from lascompile.kernels.winograd import define_winograd
 from lascompile.plan.algorithms import ALGORITHMS, BF16X3, DIRECT, WINOGRAD2, WINOGRAD4
 from lascompile.records import Known
-from lascompile.workload import Workload
+from lascompile.workload import ConvWorkload, WinogradWorkload, Workload
 
-_WINOGRAD_NEST = winograd_weights.Nest(
+WINOGRAD_NEST = winograd_weights.Nest(
     lanes=4,
     width=4,
     tile_heights=(1,),
@@ -29,13 +34,35 @@ _WINOGRAD_NEST = winograd_weights.Nest(
     depth_parts=1,
     prefetch=False,
 )
+"""The plainest one, which every workload can have."""
 
-# By one fixed set of decisions, where a definition depends on them.
-_DEFINITIONS: dict[str, Callable[[Any], tirx.PrimFunc]] = {
-    DIRECT.name: lambda workload: define_row_conv(workload, width=1),
-    BF16X3.name: lambda workload: define_bf16x3_conv(workload, Nest(1, 1, 1)),
-    WINOGRAD2.name: lambda workload: define_winograd(workload, _WINOGRAD_NEST),
-    WINOGRAD4.name: lambda workload: define_winograd(workload, _WINOGRAD_NEST),
+
+def _direct(workload: ConvWorkload) -> Iterator[tirx.PrimFunc]:
+    yield define_row_conv(workload, width=1)
+
+
+def _bf16x3(workload: ConvWorkload) -> Iterator[tirx.PrimFunc]:
+    """The sums as a whole and in parts."""
+    yield define_bf16x3_conv(workload, Nest(1, 1, 1))
+    parts = next((parts for parts in range(2, steps(workload) + 1) if can_cut_depth(workload, parts)), None)
+    if parts is not None:
+        yield define_bf16x3_conv(workload, Nest(1, 1, 1, parts))
+
+
+def _winograd(workload: WinogradWorkload) -> Iterator[tirx.PrimFunc]:
+    """Weights packed transformed, the plain way and with everything; and transformed while the kernel runs."""
+    yield define_winograd(workload, WINOGRAD_NEST)
+    parts = next((parts for parts in range(2, workload.in_channels + 1) if workload.in_channels % parts == 0), 1)
+    everything = replace(WINOGRAD_NEST, tile_heights=(2, 1), held_tiles=2, depth_parts=parts, prefetch=True)
+    yield define_winograd(workload, everything)
+    yield define_winograd(workload, replace(everything, transform_weights=True))
+
+
+_VARIANTS: dict[str, Callable[[Any], Iterator[tirx.PrimFunc]]] = {
+    DIRECT.name: _direct,
+    BF16X3.name: _bf16x3,
+    WINOGRAD2.name: _winograd,
+    WINOGRAD4.name: _winograd,
 }
 
 
@@ -50,5 +77,6 @@ def known_algorithms(workload: Workload, names: Iterable[str] = tuple(ALGORITHMS
 
 @cache
 def _fingerprint(name: str, workload: Workload) -> str:
-    """Twelve digits of the definition's text before any schedule, which TVM writes alike wherever it runs."""
-    return hashlib.sha256(_DEFINITIONS[name](workload).script().encode()).hexdigest()[:12]
+    """Twelve digits of the variants' texts before any schedule, which TVM writes alike wherever it runs."""
+    texts = "".join(variant.script() for variant in _VARIANTS[name](workload))
+    return hashlib.sha256(texts.encode()).hexdigest()[:12]

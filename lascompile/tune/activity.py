@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import isqrt
 
 import numpy as np
 
@@ -65,6 +66,37 @@ Region = Decided | Dilated | United
 
 
 @dataclass(frozen=True)
+class Tiles:
+    """The Winograd tiles of a map: `lascompile.lower.tiles.Tiling`, as something that can be hashed and sent.
+
+    Attributes:
+        m: Side of a tile's outputs.
+        inputs: [tiles, (m + 2)²] int32, the row of a dense map that each input is; 0 is none.
+        outputs: [tiles, m²] int32, the pixel that each output is; the number of pixels is none.
+    """
+
+    m: int
+    inputs: bytes
+    outputs: bytes
+
+    @staticmethod
+    def of(inputs: np.ndarray, outputs: np.ndarray) -> Tiles:
+        """Those of a tiling's tables."""
+        stored = [np.ascontiguousarray(table, dtype=np.int32).tobytes() for table in (inputs, outputs)]
+        return Tiles(isqrt(outputs.shape[1]), *stored)
+
+    @cached_property
+    def reads(self) -> np.ndarray:
+        """`inputs` as int32."""
+        return np.frombuffer(self.inputs, np.int32).reshape(-1, (self.m + 2) ** 2)
+
+    @cached_property
+    def writes(self) -> np.ndarray:
+        """`outputs` as int32."""
+        return np.frombuffer(self.outputs, np.int32).reshape(-1, self.m**2)
+
+
+@dataclass(frozen=True)
 class Activity:
     """Where a kernel's rows come from.
 
@@ -73,12 +105,16 @@ class Activity:
         window: The window by which a table is made; None where there is no table, or it is the list of rows itself.
         source: The pixels that its packed input holds; None if the input is dense.
         constant_table: The table of a kernel that is not dynamic, int32, as it was known at build time.
+        tiles: The tiles that it computes where they hold one of `rows`; None for a kernel over rows.
+        packs: Whether a kernel over tiles packs its output to `rows`; for one over rows its workload says so.
     """
 
     rows: Region | None = None
     window: WindowShape | None = None
     source: Region | None = None
     constant_table: bytes | None = None
+    tiles: Tiles | None = None
+    packs: bool = False
 
     @property
     def masks(self) -> dict[str, Decided]:
@@ -135,9 +171,12 @@ def row_table(activity: Activity, active: np.ndarray, decisions: Decisions) -> n
     rows = dense_table(activity.window)[active]
     if activity.source is None:
         return rows
-    packed = active_pixels(activity.source, decisions)
-    position = np.concatenate([[0], np.cumsum(packed) * packed]).astype(np.int32)
-    return position[rows]
+    return packed_rows(active_pixels(activity.source, decisions))[rows]
+
+
+def packed_rows(packed: np.ndarray) -> np.ndarray:
+    """Where each row of a dense map is in one that is packed to the pixels `packed`, [1 + pixels] int32; 0: nowhere."""
+    return np.concatenate([[0], np.cumsum(packed) * packed]).astype(np.int32)
 
 
 def dense_table(window: WindowShape) -> np.ndarray:

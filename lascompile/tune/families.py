@@ -11,19 +11,20 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lascompile.plan.algorithms import BF16X3, DIRECT, Algorithm
+from lascompile.plan.algorithms import BF16X3, DIRECT, WINOGRAD2, WINOGRAD4, Algorithm
 from lascompile.plan.numerics import Numerics
 from lascompile.schedules.cpu.bf16x3_space import bf16x3_features, bf16x3_space
 from lascompile.schedules.cpu.row_conv_space import row_conv_features, row_conv_space
+from lascompile.schedules.cpu.winograd_space import winograd_features, winograd_space
 from lascompile.schedules.space import Space
 from lascompile.target import Target
+from lascompile.tune import conv_problem, winograd_problem
 from lascompile.tune.activity import Activity
-from lascompile.tune.conv_problem import make_problem
 from lascompile.workload import Workload
 
 
 class Problem(Protocol):
-    """One call of a kernel; see `lascompile.tune.conv_problem.ConvProblem`."""
+    """One call of a kernel; see `lascompile.tune.problem.ConvolutionProblem`."""
 
     def arguments(self, algorithm: Algorithm, decisions: Any) -> list[np.ndarray]:
         """All buffers in the kernel's order; the last one is written."""
@@ -63,8 +64,10 @@ class Family:
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
-        Family(DIRECT, row_conv_space, row_conv_features, make_problem, tolerance=1e-5),
-        Family(BF16X3, bf16x3_space, bf16x3_features, make_problem, tolerance=2e-4),
+        Family(DIRECT, row_conv_space, row_conv_features, conv_problem.make_problem, tolerance=1e-5),
+        Family(BF16X3, bf16x3_space, bf16x3_features, conv_problem.make_problem, tolerance=2e-4),
+        Family(WINOGRAD2, winograd_space, winograd_features, winograd_problem.make_problem, tolerance=3e-5),
+        Family(WINOGRAD4, winograd_space, winograd_features, winograd_problem.make_problem, tolerance=1e-4),
     )
 }
 

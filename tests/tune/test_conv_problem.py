@@ -7,11 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lascompile.kernels.activation import ACTIVATIONS
 from lascompile.plan.algorithms import DIRECT
 from lascompile.target import parse_target
 from lascompile.tune.activity import Activity, Decided
-from lascompile.tune.conv_problem import _ACTIVATIONS, make_problem
+from lascompile.tune.conv_problem import make_problem
 from lascompile.workload import ConvWorkload, Epilogue, WindowShape
 from tests.kernels.calling import Kernel
 from tests.tune.tiny import ACTIVITY, DENSE, INDEX, PACKED, SCATTER, SIDE
@@ -86,7 +85,3 @@ def test_what_no_active_row_reads_is_nan():
     source = problem.arrays["input"]
     assert np.isfinite(source[1 : problem.count + 1, :20]).all()
     assert np.isnan(source[problem.count + 1 :]).all() and np.isnan(source[1:, 20:]).all()
-
-
-def test_every_activation_of_the_kernels_has_a_reference():
-    assert _ACTIVATIONS.keys() == ACTIVATIONS.keys()
