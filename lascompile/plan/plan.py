@@ -13,6 +13,8 @@ from lascompile.plan.algorithms import ALGORITHMS
 
 SCHEMA = 1
 _CLOSE_NAMES = 3
+_FORM = 'it should be like {"schema": 1, "convolutions": {"node": "algorithm"}}'
+_TYPES = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
 
 
 @dataclass(frozen=True)
@@ -33,17 +35,17 @@ class Plan:
             UsageError: It cannot be read, or names an algorithm that does not exist.
         """
         try:
-            stored = json.loads(path.read_text())
-            convolutions = dict(stored["convolutions"])
-            schema = stored["schema"]
+            convolutions = _convolutions(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise UsageError(f"plan {path} cannot be read ({error.strerror})") from None
-        except (ValueError, KeyError, TypeError) as error:
-            form = '{"schema": 1, "convolutions": {"node": "algorithm"}}'
-            raise UsageError(f"plan {path} is damaged ({error!r}); it has the form {form}") from None
-        if schema != SCHEMA:
-            raise UsageError(f"plan {path} has schema {schema!r}, this lascompile reads {SCHEMA}")
-        unknown = sorted({str(name) for name in convolutions.values()} - ALGORITHMS.keys())
+        except UnicodeDecodeError:
+            raise UsageError(f"plan {path} is no text in UTF-8; {_FORM}") from None
+        except json.JSONDecodeError as error:
+            where = f"line {error.lineno}, column {error.colno}"
+            raise UsageError(f"plan {path} is no JSON, {where}: {error.msg}; {_FORM}") from None
+        except ValueError as error:
+            raise UsageError(f"plan {path}: {error}; {_FORM}") from None
+        unknown = sorted(set(convolutions.values()) - ALGORITHMS.keys())
         if unknown:
             allowed = ", ".join(ALGORITHMS)
             raise UsageError(f"plan {path} names {', '.join(unknown)}, but the algorithms are {allowed}")
@@ -68,3 +70,33 @@ class Plan:
     def but(self, algorithms: Mapping[str, str]) -> Plan:
         """This plan, with `algorithms` put over it."""
         return Plan({**self.algorithms, **algorithms})
+
+
+def _convolutions(text: str) -> dict[str, str]:
+    """Name of the algorithm by name of the node, from a plan as JSON.
+
+    Raises:
+        ValueError: It is no JSON (`JSONDecodeError`), or has another form; the message says where.
+    """
+    stored = json.loads(text)
+    if not isinstance(stored, dict):
+        raise ValueError(f"it is {_type(stored)}, not an object")
+    for key in ("schema", "convolutions"):
+        if key not in stored:
+            raise ValueError(f'there is no "{key}"')
+    if unknown := sorted(stored.keys() - {"schema", "convolutions"}):
+        raise ValueError(f'"{unknown[0]}" is not known')
+    if stored["schema"] != SCHEMA:
+        raise ValueError(f"it has schema {stored['schema']!r}, and this lascompile reads {SCHEMA}")
+    convolutions = stored["convolutions"]
+    if not isinstance(convolutions, dict):
+        raise ValueError(f'"convolutions" is {_type(convolutions)}, not an object')
+    for node, algorithm in convolutions.items():
+        if not isinstance(algorithm, str):
+            raise ValueError(f'the algorithm of "{node}" is {_type(algorithm)}, not a string')
+    return convolutions
+
+
+def _type(value: object) -> str:
+    """The JSON type of `value`, with an article."""
+    return _TYPES.get(type(value), "a number")

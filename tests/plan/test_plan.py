@@ -17,7 +17,7 @@ from lascompile.plan.plan import Plan
 from tests import fast_algorithm
 from tests.masked_nets import masked_network
 
-FORM = 'it has the form {"schema": 1, "convolutions": {"node": "algorithm"}}'
+FORM = 'it should be like {"schema": 1, "convolutions": {"node": "algorithm"}}'
 
 
 def write(path: Path, value: object) -> Path:
@@ -39,15 +39,18 @@ def test_a_plan_over_another() -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("{", "is damaged (JSONDecodeError("),
-        ([1], "is damaged (TypeError("),
-        ({"schema": 1}, "is damaged (KeyError('convolutions')); " + FORM),
-        ({"convolutions": {}}, "is damaged (KeyError('schema')); " + FORM),
-        ({"schema": 1, "convolutions": 3}, "is damaged (TypeError("),
-        ({"schema": 2, "convolutions": {}}, "has schema 2, this lascompile reads 1"),
+        ('{"schema": 1,\n "convolutions": {]}', " is no JSON, line 2, column 19: Expecting property name"),
+        ("", f" is no JSON, line 1, column 1: Expecting value; {FORM}"),
+        ([1], f": it is a list, not an object; {FORM}"),
+        ({"schema": 1}, f': there is no "convolutions"; {FORM}'),
+        ({"convolutions": {}}, f': there is no "schema"; {FORM}'),
+        ({"schema": 1, "convolutions": {}, "conv1": "direct"}, f': "conv1" is not known; {FORM}'),
+        ({"schema": 1, "convolutions": 3}, f': "convolutions" is a number, not an object; {FORM}'),
+        ({"schema": 1, "convolutions": {"a": "direct", "b": None}}, ': the algorithm of "b" is null, not a string;'),
+        ({"schema": 2, "convolutions": {}}, ": it has schema 2, and this lascompile reads 1"),
         (
-            {"schema": 1, "convolutions": {"conv1": "fft", "conv2": "direct", "conv3": 7}},
-            f"names 7, fft, but the algorithms are {', '.join(ALGORITHMS)}",
+            {"schema": 1, "convolutions": {"conv1": "fft", "conv2": "direct", "conv3": "dft"}},
+            f" names dft, fft, but the algorithms are {', '.join(ALGORITHMS)}",
         ),
     ],
 )
@@ -55,8 +58,14 @@ def test_a_plan_that_cannot_be_read(tmp_path: Path, content: object, says: str) 
     path = write(tmp_path / "p.json", content)
     with pytest.raises(UsageError) as caught:
         Plan.read(path)
-    assert str(caught.value).startswith(f"plan {path} {says}")
+    assert str(caught.value).startswith(f"plan {path}{says}")
     assert "\n" not in str(caught.value)
+
+
+def test_a_plan_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_bytes(b"\xff\xfe{")
+    with pytest.raises(UsageError, match=r"p\.json is no text in UTF-8; it should be like"):
+        Plan.read(tmp_path / "p.json")
 
 
 def test_a_plan_that_is_not_there(tmp_path: Path) -> None:
