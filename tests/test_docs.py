@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
 
 from lascompile import errors
 from lascompile.cli import COMMANDS
 
-DOCS = ("architecture", "analysis", "kernels", "records", "fleet", "why-not-faster")
-PAGES = ("README.md", *(f"docs/{name}.md" for name in DOCS))
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md")))
 
 
 def anchor(heading: str) -> str:
@@ -38,6 +39,11 @@ def test_links_lead_somewhere(page):
         if fragment:
             headings = re.findall(r"^#+ (.*)$", without_code(file.read_text(encoding="utf-8")), re.MULTILINE)
             assert fragment in map(anchor, headings), f"{page.name} links to {target}"
+
+
+def test_the_readme_links_to_every_page(root):
+    linked = re.findall(r"\]\((docs/[^)#]+\.md)\)", (root / "README.md").read_text(encoding="utf-8"))
+    assert set(PAGES) - {"README.md"} <= set(linked)
 
 
 def test_python_code_can_be_read(page):
