@@ -55,11 +55,15 @@ def _flush() -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, and whose sub-command is imported when it is the one asked for."""
+    """A parser whose errors are one line, and whose sub-command is imported when it is the one asked for.
+
+    Those of commands and of their actions are such parsers too, so that the global options may stand anywhere.
+    """
 
     def __init__(self, command: Command | None = None, **kwargs: Any) -> None:
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
         self._command = command
+        _add_global_arguments(self)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         if self._command is not None:
@@ -68,11 +72,10 @@ class _Parser(argparse.ArgumentParser):
             self.description = inspect.getdoc(module)
             module.add_arguments(self)
             self.set_defaults(run=module.run)
-            namespace, unknown = super().parse_known_args(args, namespace)
-            if unknown:  # here, and not in the parser around, whose help says nothing of the command's options
-                self.error(f"unrecognized arguments: {' '.join(unknown)}")
-            return namespace, unknown
-        return super().parse_known_args(args, namespace)
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown:  # here, and not in the parser around, whose help says nothing of these options
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return namespace, unknown
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see {self.prog} --help)")
@@ -100,16 +103,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="lascompile", description=about)
     parser.add_argument("--version", action=_Version, nargs=0, help="print versions, and exit")
     parser.set_defaults(verbose=0, traceback=False)
-    _add_global_arguments(parser)
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
     for command in COMMANDS.values():
-        _add_global_arguments(commands.add_parser(command.name, help=command.help, command=command))
+        commands.add_parser(command.name, help=command.help, command=command)
     return parser
 
 
 def _add_global_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that may stand before the command or after it."""
-    # SUPPRESS: the command's parser must not reset what was read before the command.
+    """Options that may stand before the command, after it, or after its action."""
+    # SUPPRESS: an inner parser must not reset what was read before it.
     parser.add_argument(
         "-v", "--verbose", action="count", default=argparse.SUPPRESS, help="say what is done; -vv says more"
     )

@@ -177,6 +177,46 @@ def test_verbose_may_stand_before_or_after_the_command(argv, count, command):
     assert seen == [0, count]
 
 
+@pytest.fixture
+def acting(command, monkeypatch):
+    """`try again [--times N]`, which raises `error`."""
+
+    def run_with(error, *argv):
+        command(0)
+
+        def add_arguments(parser: argparse.ArgumentParser) -> None:
+            action = parser.add_subparsers(dest="action", required=True).add_parser("again")
+            action.add_argument("--times", type=int)
+
+        def run(args: argparse.Namespace) -> int:
+            raise error
+
+        monkeypatch.setattr(sys.modules["lascompile_try"], "add_arguments", add_arguments)
+        monkeypatch.setattr(sys.modules["lascompile_try"], "run", run)
+        return main([*argv])
+
+    return run_with
+
+
+@pytest.mark.parametrize("argv", ["--traceback try again", "try --traceback again", "try again --traceback"])
+def test_global_options_may_stand_behind_an_action(argv, acting, capsys):
+    assert acting(errors.DeviceError("no avx2"), *argv.split()) == 5
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        ("try again --color", "unrecognized arguments: --color (see lascompile try again --help)"),
+        ("try again --times x", "argument --times: invalid int value: 'x' (see lascompile try again --help)"),
+        ("try --color again", "unrecognized arguments: --color (see lascompile try --help)"),
+    ],
+)
+def test_a_wrong_option_of_an_action_points_to_the_help_that_has_it(argv, says, acting, capsys):
+    assert acting(AssertionError("ran"), *argv.split()) == 2
+    assert capsys.readouterr().err == f"lascompile: error: {says}\n"
+
+
 def test_versions_are_checked_before_a_command_runs(command, monkeypatch, capsys):
     monkeypatch.setattr(toolchain.versions, "installed", lambda package: "0.1.15")
     assert command(AssertionError("ran")) == 4
