@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -82,6 +83,7 @@ def bench(
     onnx_path: str | Path,
     config: BenchConfig | None = None,
     *,
+    against: Mapping[str, Artifact] | None = None,
     inputs: Sequence[np.ndarray] | None = None,
     source: str = "natural-like images",
     progress: Progress | None = None,
@@ -96,13 +98,14 @@ def bench(
         artifact: What `lascompile.load` returns; its threads are everybody's.
         onnx_path: The ONNX file that it was built from.
         config: None: the defaults.
+        against: Other artifacts of the same file by name, as one that was built before tuning.
         inputs: In the order of the model's inputs; None: natural-like images where the shape allows, else
             noise.
         source: What the report says of the inputs.
         progress: Is told what is being done, and the share of the race that is over.
 
     Raises:
-        UsageError: The file is missing, or not the one that the artifact was built from; or wrong inputs.
+        UsageError: The file is missing, or not the one that the artifacts were built from; or wrong inputs.
     """
     config, tell = config or BenchConfig(), progress or (lambda _message, _share: None)
     manifest = artifact.manifest
@@ -112,8 +115,12 @@ def bench(
     _, masks = artifact.run_with_masks(*arrays)
     tell("reading the model", 0.0)
     model = simplify(load_built_from(manifest, onnx_path))
+    others = against or {}
+    for other in others.values():
+        load_built_from(other.manifest, onnx_path)  # or else it says so
     contestants = [
-        _Contestant(Row("lascompile", "artifact"), lambda: artifact.run(*arrays)),
+        _Contestant(Row("lascompile", "artifact"), partial(artifact.run, *arrays)),
+        *(_Contestant(Row(name, "artifact"), partial(other.run, *arrays)) for name, other in others.items()),
         *_open_all(config.baselines, model, arrays, artifact.threads, tell),
     ]
     contestants = _mark_disagreeing(contestants)

@@ -33,7 +33,7 @@ class Row:
     """One contestant.
 
     Attributes:
-        runtime: "lascompile", or a baseline.
+        runtime: "lascompile", a baseline, or the name of another artifact.
         network: "artifact", "static" (the same network without masks) or "dynamic" (the file as it is).
         latency: None where it did not run.
         ratio: The artifact's latency over this one's; None for the artifact itself.
@@ -61,7 +61,7 @@ class BenchReport:
         inputs: Shapes by name.
         source: Where the inputs come from.
         machine: CPU, cores, threads, versions.
-        rows: The artifact first.
+        rows: The artifact first, then those that it was timed against.
         activation_rates: Share of the pixels that each mask switched on, on these inputs.
         fastest_static: Runtime of the fastest static row; None without one.
         warnings: What makes the numbers doubtful.
@@ -95,6 +95,11 @@ class BenchReport:
         return next(
             (row.ratio for row in self.rows if (row.runtime, row.network) == (self.fastest_static, "static")), None
         )
+
+    @property
+    def others(self) -> list[Row]:
+        """The other artifacts."""
+        return [row for row in self.rows[1:] if row.network == "artifact"]
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON types."""

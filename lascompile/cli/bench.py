@@ -1,8 +1,8 @@
 """Time an artifact against other runtimes, side by side in one process, on equal threads.
 
 Every baseline runs on the static counterpart, the same network without its masks, and on the masked network as the
-file has it. A ratio is the artifact's latency over the baseline's, measured round by round within the same seconds:
-below 1 the artifact is faster.
+file has it. --against adds other artifacts of the same file, as one that was built before tuning. A ratio is the
+artifact's latency over the other's, measured round by round within the same seconds: below 1 the artifact is faster.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lascompile.cli.console import output_console
 from lascompile.errors import UsageError
 
 if TYPE_CHECKING:
-    from lascompile.bench import BenchReport, Row
+    from lascompile.bench import BenchReport, Ratio, Row
 
 _STATISTICS = ("min", "median", "p90", "p99", "mean")
 
@@ -33,7 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--baselines",
         type=_names,
         metavar="NAME,...",
-        help="of onnxruntime, openvino, torch (default: all; one that is not installed is skipped with a note)",
+        help="of onnxruntime, openvino, torch (default: all; one that is missing is skipped with a note; '': none)",
+    )
+    parser.add_argument(
+        "--against", type=Path, action="append", default=[], metavar="DIR", help="another artifact; may be repeated"
     )
     parser.add_argument("--threads", type=int, metavar="N", help="of all alike (default: the physical cores)")
     parser.add_argument("--repeats", type=int, default=50, metavar="N", help="timed runs of each (default: 50)")
@@ -52,8 +55,10 @@ def run(args: argparse.Namespace) -> int:
 
     if args.seed < 0:
         raise UsageError(f"seed {args.seed}: must not be negative")
-    config = BenchConfig(args.baselines or tuple(BASELINES), args.repeats, args.seed)
+    config = BenchConfig(tuple(BASELINES) if args.baselines is None else args.baselines, args.repeats, args.seed)
     artifact = load(args.artifact, args.threads)
+    # As they were given: two artifacts may have one name in two folders.
+    against = {str(path): load(path, artifact.threads) for path in args.against}
     chosen: dict[str, Any] = {}
     if args.input is not None:
         chosen = {"inputs": read_inputs(args.input, artifact.manifest.inputs), "source": args.input.name}
@@ -63,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
             artifact,
             args.onnx,
             config,
+            against=against,
             progress=lambda what, share: progress.update(task, description=what, completed=share),
             **chosen,
         )
@@ -101,10 +107,15 @@ def _print_report(report: BenchReport) -> None:
     if report.activation_rate is not None:
         rates = report.activation_rates.values()
         say(f"activation rate {report.activation_rate:.2f} (masks from {min(rates):.2f} to {max(rates):.2f})")
-    ratio = report.ratio
-    if ratio is not None:
-        spread = f"{ratio.median:.3f} (half of the rounds: {ratio.q1:.3f} to {ratio.q3:.3f})"
-        say(f"artifact / fastest static baseline ({report.fastest_static}): {spread}")
+    for row in report.others:
+        if row.ratio is not None:
+            say(f"artifact / {row.name}: {_spread(row.ratio)}")
+    if report.ratio is not None:
+        say(f"artifact / fastest static baseline ({report.fastest_static}): {_spread(report.ratio)}")
+
+
+def _spread(ratio: Ratio) -> str:
+    return f"{ratio.median:.3f} (half of the rounds: {ratio.q1:.3f} to {ratio.q3:.3f})"
 
 
 def _table(report: BenchReport) -> Table:

@@ -48,6 +48,20 @@ def test_a_row_for_each_runtime_and_network(artifact, path):
     assert report.machine["threads"] == artifact.threads
 
 
+def test_other_artifacts_are_timed_too(artifact, path):
+    report = bench(artifact, path, QUICK, against={"untuned.lasc": FakeArtifact(path)})
+    assert [row.name for row in report.rows][:3] == ["lascompile", "untuned.lasc", "onnxruntime, static"]
+    assert [row.runtime for row in report.others] == ["untuned.lasc"]
+    assert report.others[0].ratio.median > 0
+    assert report.fastest_static == "onnxruntime"
+
+
+def test_other_artifacts_are_of_the_same_file(artifact, path, tmp_path):
+    onnx.save(masked_network(head=False), tmp_path / "other.onnx")
+    with pytest.raises(UsageError, match=r"m\.onnx"):
+        bench(artifact, path, QUICK, against={"other.lasc": FakeArtifact(tmp_path / "other.onnx")})
+
+
 def test_ratios_are_taken_round_by_round():
     """A machine that halves its clock in one of three rounds changes no ratio."""
     clock = np.array([1.0, 2.0, 1.0])[:, None]

@@ -43,6 +43,13 @@ def test_the_table_and_the_last_line(capsys):
     assert lines[-1].startswith("artifact / fastest static baseline (onnxruntime): ")
 
 
+def test_against_another_artifact(capsys):
+    assert main((*BENCH[:4], "--baselines", "", "--repeats", "5", "--against", "untuned.lasc")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[2:4]] == [["lascompile", "artifact"], ["untuned.lasc", "artifact"]]
+    assert lines[-1].startswith("artifact / untuned.lasc: ")
+
+
 def test_json(capsys):
     assert main((*BENCH, "--json")) == 0
     report = json.loads(capsys.readouterr().out)
