@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
-    frozenset({"compile", "tune", "search", "bench", "verify", "report"}),
+    frozenset({"compile", "tune", "measure", "search", "bench", "verify", "report"}),
     frozenset({"artifact_writer"}),
     frozenset({"passes", "pipeline", "lower", "codegen", "plan", "latency", "sample_inputs"}),
     frozenset({"frontend", "analysis", "models"}),

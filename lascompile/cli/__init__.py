@@ -32,6 +32,7 @@ COMMANDS: dict[str, Command] = {
         Command("run", "run an artifact on an input; profile it, draw its masks", "lascompile.cli.run"),
         Command("bench", "time an artifact against other runtimes", "lascompile.cli.bench"),
         Command("tune", "find the fastest schedules for a device", "lascompile.cli.tune"),
+        Command("measure", "measure kernels for the latency table", "lascompile.cli.measure"),
         Command("records", "list, merge and prune the records of tuning", "lascompile.cli.records"),
         Command("table", "show, merge and plot the latency table", "lascompile.cli.table"),
         Command("doctor", "report versions, CPU, linker and optional parts", "lascompile.cli.doctor", False),

@@ -13,16 +13,25 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.live import Live
 
-from lascompile.cli.shapes import add_shape_argument, parse_shapes
-from lascompile.errors import DeviceError, UsageError
+from lascompile.cli.live_display import LiveDisplay
+from lascompile.cli.records import add_folder_argument
+from lascompile.cli.shapes import parse_shapes
+from lascompile.cli.tuning_arguments import (
+    add_device_arguments,
+    add_network_arguments,
+    check_arguments,
+    network_files,
+    read_fleet,
+    read_setting,
+    read_target,
+)
+from lascompile.errors import UsageError
 
 if TYPE_CHECKING:
     from lascompile.target import Target
@@ -32,54 +41,31 @@ if TYPE_CHECKING:
     from lascompile.tune.tasks import TuningTask
     from lascompile.tune.tuner import Tuner
 
-_TARGET_OPTIONS = ("arch", "mcpu", "mtriple", "mattr")
-_LINE_EVERY_S = 10.0
 _INTERRUPTED = 130
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `tune`."""
-    parser.add_argument("model", type=Path, nargs="?", help="the ONNX file")
-    what = parser.add_argument_group("instead of a model")
-    what.add_argument("--arch", type=_names, default=(), metavar="NAME,...", help="networks of the zoo")
-    what.add_argument(
-        "--granularity", type=_numbers, action="append", metavar="S,S,...", help="as for export; may be repeated"
-    )
-    what.add_argument("--input-size", type=int, default=224, metavar="N", help="pixels (default: 224)")
-    what.add_argument("--batch", type=int, default=1, metavar="N", help="images a call (default: 1)")
-    parser.add_argument(
-        "--activation-rate", type=_rates, default=(0.5,), metavar="R,...", help="of all masks (default: 0.5)"
-    )
-    where = parser.add_argument_group("where it will run")
-    where.add_argument("--target", default="llvm", help="llvm or cuda with options, a TVM tag, or a JSON target")
-    for option in _TARGET_OPTIONS:
-        # As TVM spells them: --target cuda -arch=sm_70, with no quotes.
-        where.add_argument(f"-{option}", dest=f"target_{option}", help=argparse.SUPPRESS)
-    where.add_argument("--threads", type=int, help="threads of a kernel (default: physical cores)")
-    where.add_argument("--device", metavar="NAME", help="as records name it (default: the CPU's name, or --key)")
-    where.add_argument("--tracker", metavar="HOST:PORT", help="measure on boards that have registered there")
-    where.add_argument("--key", metavar="NAME", help="of the boards")
-    where.add_argument("--jobs", type=int, default=1, metavar="N", help="boards at a time (default: 1)")
+    add_network_arguments(parser, rates=(0.5,))
+    add_device_arguments(parser)
     budget = parser.add_argument_group("budget")
     budget.add_argument("--trials", type=int, default=512, metavar="N", help="in all (default: 512)")
     budget.add_argument("--time-limit", type=float, metavar="MIN", help="begin no trial after so many minutes")
     budget.add_argument("--dry-run", action="store_true", help="list tasks, trials and time, and do nothing")
     budget.add_argument("--seed", type=int, default=0, help="of the search and of masks (default: 0)")
-    parser.add_argument("--numerics", choices=("fast", "exact"), default="fast", help="as for build (default: fast)")
-    parser.add_argument("--records", type=Path, metavar="DIR", help="folder (default: ~/.cache/lascompile/records)")
+    add_folder_argument(parser)
     parser.add_argument(
         "--plot", type=Path, metavar="FILE", help="best latency over trials (default: tuning.png beside the records)"
     )
     parser.add_argument("--quiet", action="store_true", help="print the summary alone")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
-    add_shape_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Tune, and say what came out."""
     _check(args)
-    target = _read_target(args)
-    fleet = _fleet(args)
+    target = read_target(args)
+    fleet = read_fleet(args)
     from lascompile.records import open_store
     from lascompile.tune.tuner import Budget, Tuner
 
@@ -97,75 +83,25 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if (args.model is None) == (not args.arch):
-        raise UsageError("give either an ONNX file or --arch, as in --arch lasnet_resnet50")
-    if args.model is not None and args.granularity:
-        raise UsageError("--granularity is for --arch: a model has its own")
-    for name in ("trials", "threads", "batch", "input_size", "jobs"):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise UsageError(f"--{name.replace('_', '-')} is {value}, but at least 1 is needed")
-    if args.seed < 0:
-        raise UsageError(f"--seed is {args.seed}: it must not be negative")
-    if args.time_limit is not None and not args.time_limit > 0:
-        raise UsageError(f"--time-limit is {args.time_limit:g} minutes: it must be above 0")
+    check_arguments(args, counts=["trials"])
     if args.plot is not None and not args.plot.parent.is_dir():
         raise UsageError(f"--plot {args.plot}: there is no folder {args.plot.parent}")
 
 
-def _read_target(args: argparse.Namespace) -> Target:
-    from lascompile.target import parse_target
-
-    options = {name: getattr(args, f"target_{name}") for name in _TARGET_OPTIONS}
-    text = " ".join([args.target, *(f"-{name}={value}" for name, value in options.items() if value)])
-    try:
-        target = parse_target(text)
-    except DeviceError as error:
-        raise UsageError(str(error)) from None
-    if target.kind == "cuda":
-        raise DeviceError(
-            f"target {target} is known, but there are no schedule spaces for CUDA yet, so nothing to tune: "
-            "use --target llvm"
-        )
-    return target
-
-
-def _fleet(args: argparse.Namespace) -> Fleet | None:
-    if args.tracker is None:
-        if args.key is not None:
-            raise UsageError("--key needs --tracker HOST:PORT")
-        return None
-    from lascompile.tune.fleet import Fleet
-
-    fleet = Fleet.parse(args.tracker, args.key, args.jobs)
-    if not args.dry_run:
-        fleet.check()
-    return fleet
-
-
 def _tasks(args: argparse.Namespace, target: Target, fleet: Fleet | None) -> list[TuningTask]:
-    from lascompile.cpu import cpu_model, physical_cores
-    from lascompile.plan.numerics import Numerics
-    from lascompile.tune.tasks import Setting, merge_tasks, tasks_of_model, tasks_of_zoo
+    from lascompile.tune.tasks import merge_tasks, tasks_of_model
 
-    threads = args.threads or physical_cores()
-    device = args.device or (fleet.key if fleet else cpu_model())
-    found = []
-    for rate in args.activation_rate:
-        setting = Setting(target, threads, device, rate, Numerics(args.numerics))
-        if args.model is not None:
-            found += tasks_of_model(args.model, setting, parse_shapes(args.shape))
-        for name in args.arch:
-            for granularity in args.granularity or [None]:
-                found += tasks_of_zoo(name, setting, granularity, args.input_size, args.batch)
+    setting = read_setting(args, target, fleet)
+    found = [task for file in network_files(args) for task in tasks_of_model(file, setting, parse_shapes(args.shape))]
     if not found:
         raise UsageError("the network has no kernel that can be tuned")
-    return merge_tasks(found)
+    return merge_tasks([task.at(rate) for rate in args.activation_rate for task in found])
 
 
 def _tune(args: argparse.Namespace, tuner: Tuner, target: Target, fleet: Fleet | None, console: Console) -> bool:
     """True if the user has stopped it."""
     from lascompile.cpu import physical_cores
+    from lascompile.report.tuning_table import progress_line, progress_view
     from lascompile.tune.allocation import ROUND
     from lascompile.tune.builder import Builder
 
@@ -175,7 +111,7 @@ def _tune(args: argparse.Namespace, tuner: Tuner, target: Target, fleet: Fleet |
     try:
         runner = _runner(fleet)
         try:
-            with _Display(console, args.quiet) as display:
+            with LiveDisplay(console, args.quiet, progress_view, progress_line) as display:
                 size = ROUND if fleet is None else max(ROUND, 4 * fleet.jobs)
                 tuner.run(builder, runner, display.show, size)
         finally:
@@ -191,36 +127,6 @@ def _runner(fleet: Fleet | None) -> Runner:
     from lascompile.tune.runner import FleetRunner, LocalRunner
 
     return LocalRunner() if fleet is None else FleetRunner(fleet)
-
-
-class _Display:
-    """A live table on a terminal; elsewhere a line now and then; nothing where that is wanted."""
-
-    def __init__(self, console: Console, quiet: bool) -> None:
-        self._console, self._quiet, self._said = console, quiet, -_LINE_EVERY_S
-        self._live = Live(console=console, transient=True, auto_refresh=False) if self._is_live else None
-
-    @property
-    def _is_live(self) -> bool:
-        return self._console.is_terminal and not self._quiet
-
-    def __enter__(self) -> _Display:
-        if self._live:
-            self._live.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._live:
-            self._live.__exit__(None, None, None)
-
-    def show(self, progress: Progress) -> None:
-        from lascompile.report.tuning_table import progress_line, progress_view
-
-        if self._live:
-            self._live.update(progress_view(progress, max(3, self._console.height - 4)), refresh=True)
-        elif not self._quiet and time.monotonic() - self._said >= _LINE_EVERY_S:
-            self._said = time.monotonic()
-            self._console.print(progress_line(progress), markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_plan(args: argparse.Namespace, tuner: Tuner) -> int:
@@ -258,24 +164,3 @@ def _print_summary(args: argparse.Namespace, progress: Progress, plot: Path) -> 
     for line in summary_lines(progress):
         print(line)
     print(f"best latency over trials: {plot}" if has_plot else "no plot: python -m pip install matplotlib")
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise UsageError(f"granularity {text!r}: must be whole numbers and commas, as in 4,4,2,1") from None
-
-
-def _rates(text: str) -> tuple[float, ...]:
-    try:
-        rates = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        rates = ()
-    if not rates or not all(0 < rate <= 1 for rate in rates):
-        raise UsageError(f"activation rate {text!r}: must be numbers above 0 and at most 1, as in 0.25,0.5")
-    return rates

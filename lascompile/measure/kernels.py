@@ -1,0 +1,89 @@
+"""The kernels of a network with what the latency table tells of their place: the patches of their mask, their stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lascompile.analysis.gates import feature_map_shape, find_gates
+from lascompile.frontend.counterpart import static_counterpart
+from lascompile.frontend.load import load_model
+from lascompile.frontend.simplify import simplify
+from lascompile.records.matching import is_dynamic
+from lascompile.tune.tasks import Setting, TuningTask, tasks_of_graph
+from lascompile.workload import Workload
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel, an algorithm, and where a network has it.
+
+    Attributes:
+        task: Kernel and algorithm.
+        granularity: Height and width of a patch of the mask that rules it; None without a mask.
+        stage: C, H, W of what that mask gates. A kernel without a mask has the stage of the one that computes the same
+            under a mask, if there is one.
+    """
+
+    task: TuningTask
+    granularity: tuple[int, int] | None = None
+    stage: tuple[int, int, int] | None = None
+
+    @property
+    def name(self) -> str:
+        """For people, with granularity and activation rate where they matter."""
+        parts = [self.task.name]
+        if self.granularity is not None:
+            parts.append(f"S={'x'.join(map(str, dict.fromkeys(self.granularity)))}")
+        if is_dynamic(self.task.workload):
+            parts.append(f"r={self.task.rate:g}")
+        return " ".join(parts)
+
+
+def kernels_of_network(
+    path: Path, setting: Setting, shapes: Mapping[str, Sequence[int]] | None = None
+) -> list[Kernel]:
+    """The kernels of the ONNX file `path`, and, if it has masks, those of the same network without them.
+
+    Raises:
+        UsageError, UnsupportedModelError: As for `build`.
+    """
+    model = simplify(load_model(path, shapes))
+    gates = [gate for gate in find_gates(model.graph) if gate.is_spatial]
+    # Of several gates of one mask the last one is where the branch ends.
+    places = {gate.mask.name: (gate.mask.granularity, feature_map_shape(gate.gated)[1:]) for gate in gates}
+    static = static_counterpart(model) if gates else None
+    kernels = [_with_place(task, places) for task in tasks_of_graph(model.graph, setting)]
+    if static is not None:
+        kernels += [Kernel(task) for task in tasks_of_graph(static.graph, setting)]
+    return merge_kernels(kernels)
+
+
+def merge_kernels(kernels: Iterable[Kernel]) -> list[Kernel]:
+    """Equal ones once, also those of several networks; those without a mask learn their stage from those with one."""
+    merged: dict[object, Kernel] = {}
+    for kernel in _with_stages(list(kernels)):
+        key = (kernel.task.record_task, kernel.task.family.name, kernel.granularity, kernel.stage)
+        merged.setdefault(key, kernel)
+    return list(merged.values())
+
+
+def shape_of(workload: Workload) -> tuple[object, ...]:
+    """What kernels have in common that compute the same map by other algorithms, or under other masks or none."""
+    sizes = vars(workload)
+    taps, groups = sizes.get("taps", 9), sizes.get("groups", 1)  # a Winograd kernel is a 3x3 convolution
+    rows = sizes["output_rows"] if "output_rows" in sizes else sizes["rows"]
+    return taps, groups, sizes["in_channels"], sizes["out_channels"], rows, sizes["input_rows"], sizes["epilogue"].add
+
+
+def _with_place(
+    task: TuningTask, places: Mapping[str, tuple[tuple[int, int], tuple[int, int, int]]]
+) -> Kernel:
+    mask = next(iter(task.activity.masks), None)
+    return Kernel(task) if mask is None else Kernel(task, *places[mask])
+
+
+def _with_stages(kernels: Sequence[Kernel]) -> list[Kernel]:
+    stages = {shape_of(kernel.task.workload): kernel.stage for kernel in kernels if kernel.stage is not None}
+    return [replace(kernel, stage=kernel.stage or stages.get(shape_of(kernel.task.workload))) for kernel in kernels]

@@ -1,0 +1,189 @@
+"""The loop: build a group of cells, check what it computes, visit it until its passes agree, write its rows."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from lascompile.latency import Row
+from lascompile.measure.cells import Measurable
+from lascompile.measure.passes import PASSES, is_settled, latency_of
+from lascompile.measure.progress import Progress
+from lascompile.measure.rounds import Rhythm
+from lascompile.measure.visitor import Visit
+from lascompile.records import Failure, Versions
+from lascompile.tune.runner import Outcome
+from lascompile.tune.trial import Job
+from lascompile.tune.tuner import KernelBuilder
+
+_LOG = logging.getLogger("lascompile.measure")
+
+REPEATS = 90
+"""Timed runs of a cell, in all passes that count."""
+
+SECONDS_PER_CELL = 1.0
+"""What a cell takes, before one was measured."""
+
+
+class Table(Protocol):
+    """Where rows go; see `lascompile.latency.LatencyTable`."""
+
+    def append(self, *rows: Row) -> None:
+        """Write them; they are safe when this returns."""
+        ...
+
+
+class Runs(Protocol):
+    """What runs kernels; see `lascompile.measure.visitor.Visitor`."""
+
+    width: int
+
+    def check(self, jobs: Sequence[tuple[Job, Path]]) -> Iterator[tuple[int, Outcome]]:
+        """Yields the position of each of `jobs`, and a failure if its kernel does not compute what it should."""
+        ...
+
+    def visit(self, visits: Sequence[Visit]) -> Iterator[tuple[int, list[list[float]] | Failure]]:
+        """Yields the position of each of `visits`, and the seconds of all timed runs by cell, or a failure."""
+        ...
+
+
+class Measurer:
+    """Measures groups of cells.
+
+    Args:
+        groups: What to measure.
+        table: Where the rows go, those of a group as soon as it is finished.
+        repeats: Timed runs of a cell, at least.
+        time_limit_s: Seconds after which no further group begins; None is no limit.
+        on_record: Cells that need not be measured, to be told of.
+        seed: Of the order.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Sequence[Measurable]],
+        table: Table,
+        repeats: int = REPEATS,
+        time_limit_s: float | None = None,
+        on_record: int = 0,
+        seed: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._groups, self._table, self._seed, self._clock = groups, table, seed, clock
+        self._rhythm = Rhythm.of(-(-repeats // PASSES))
+        self._limit_s = time_limit_s
+        self._libraries: dict[object, Path] = {}
+        self._on_progress: Callable[[Progress], None] = lambda progress: None
+        self._started = clock()
+        self.progress = Progress(sum(map(len, groups)), on_record, groups=len(groups))
+
+    def run(
+        self,
+        builder: KernelBuilder,
+        runs: Runs,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> Progress:
+        """Measure until all groups are finished or the time is up.
+
+        Args:
+            builder: Builds the libraries.
+            runs: Runs them.
+            on_progress: Told whenever something has changed.
+        """
+        self._started, self._on_progress = self._clock(), on_progress
+        for start in range(0, len(self._groups), runs.width):
+            if self._limit_s is not None and self._clock() - self._started >= self._limit_s:
+                break
+            self._measure(self._groups[start : start + runs.width], builder, runs)
+        self._announce("")
+        return self.progress
+
+    def _measure(self, groups: Sequence[Sequence[Measurable]], builder: KernelBuilder, runs: Runs) -> None:
+        """Some groups side by side, as many as there are boards."""
+        self._build([item for group in groups for item in group], builder, runs)
+        sound = [[item for item in group if item.library in self._libraries] for group in groups]
+        passes: dict[str, list[list[float]]] = {item.cell.identity: [] for group in sound for item in group}
+        number = 0
+        while due := [kept for group in sound if (kept := [item for item in group if not self._is_over(passes, item)])]:
+            number += 1
+            count = sum(map(len, due))
+            self._announce(f"pass {number} over {count} cell{'s' * (count != 1)} of {_name(due[0])}")
+            self._visit(due, passes, runs, number)
+        done = [item for group in sound for item in group if item.cell.identity in passes]
+        rows = [Row(item.cell, latency_of(passes[item.cell.identity]), Versions.installed()) for item in done]
+        if rows:
+            self._table.append(*rows)
+        self.progress.rows += rows
+        self.progress.finished += len(groups)
+
+    def _is_over(self, passes: dict[str, list[list[float]]], item: Measurable) -> bool:
+        return item.cell.identity not in passes or is_settled(passes[item.cell.identity])
+
+    def _build(self, items: Sequence[Measurable], builder: KernelBuilder, runs: Runs) -> None:
+        """Build and check the libraries of `items`; those that fail, fail for all of their cells."""
+        self._libraries = {}
+        jobs: dict[object, Job] = {}
+        for item in items:
+            jobs.setdefault(item.library, item.job)
+        self._announce(f"building {len(jobs)} librar{'y' if len(jobs) == 1 else 'ies'} for {_name(items)}")
+        failures: dict[object, Failure] = {}
+        ready: list[tuple[object, Job, Path]] = []
+        for key, built in zip(jobs, builder.build(list(jobs.values())), strict=True):
+            if built.library is None:
+                failures[key] = built.failure or Failure("build")
+            else:
+                ready.append((key, built.job, built.library))
+        self._announce(f"checking {_name(items)}")
+        for position, outcome in runs.check([(job, library) for _, job, library in ready]):
+            key, _, library = ready[position]
+            if outcome.failure is None:
+                self._libraries[key] = library
+            else:
+                failures[key] = outcome.failure
+        for item in items:
+            if item.library in failures:
+                self._fail(item, failures[item.library])
+
+    def _visit(
+        self, groups: Sequence[Sequence[Measurable]], passes: dict[str, list[list[float]]], runs: Runs, number: int
+    ) -> None:
+        """One pass over each of `groups`."""
+        visits = [self._visit_of(group, number) for group in groups]
+        for position, found in runs.visit(visits):
+            group = groups[position]
+            if not isinstance(found, Failure):
+                for item, seconds in zip(group, found, strict=True):
+                    passes[item.cell.identity].append(seconds)
+            elif len(group) == 1:
+                self._fail(group[0], found)
+                del passes[group[0].cell.identity]
+            else:
+                # One of them is to blame, and nobody knows which: each goes alone.
+                self._visit([[item] for item in group], passes, runs, number)
+
+    def _visit_of(self, group: Sequence[Measurable], number: int) -> Visit:
+        libraries = tuple(self._libraries[item.library] for item in group)
+        return Visit(tuple(item.job for item in group), libraries, self._rhythm, (self._seed, number))
+
+    def _fail(self, item: Measurable, failure: Failure) -> None:
+        self.progress.failed.append((item, failure))
+        _LOG.info("%s: not measured (%s): %s", item.kernel.name, failure.reason, failure.error)
+
+    def _announce(self, doing: str) -> None:
+        progress = self.progress
+        progress.doing, progress.elapsed_s = doing, self._clock() - self._started
+        pace = progress.elapsed_s / progress.done if progress.rows else SECONDS_PER_CELL
+        progress.left_s = pace * (progress.cells - progress.done)
+        if self._limit_s is not None:
+            progress.left_s = min(progress.left_s, max(0.0, self._limit_s - progress.elapsed_s))
+        self._on_progress(progress)
+
+
+def _name(items: Sequence[Measurable]) -> str:
+    """The first kernel's, without its algorithm, and how many more."""
+    names = list(dict.fromkeys(item.kernel.task.name.rpartition(" ")[0] for item in items))
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
