@@ -57,10 +57,10 @@ def build(
         The artifact, loaded; or, if it was built for another machine, an error says so when it is loaded there.
 
     Raises:
-        UsageError: The file is missing, or an argument does not fit.
+        UsageError: The file is missing, the target unknown, or an argument does not fit.
         UnsupportedModelError: The model cannot be compiled, or stays dense where `require_dynamic` forbids it.
         ToolchainError: Linking is not possible.
-        DeviceError: The target is unknown or not supported, or this machine cannot run what `verify` has to.
+        DeviceError: The target is not supported yet, or this machine cannot run what `verify` has to.
         LascompileError: `verify` found that the artifact differs, whatever the algorithms.
     """
     from lascompile.runtime.artifact import load

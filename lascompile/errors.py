@@ -2,10 +2,10 @@
 
 ```
 LascompileError            1  anything below, caught in one place
-├── UsageError             2  arguments, missing files, an input of the wrong shape or dtype
+├── UsageError             2  arguments, an unknown target, missing files, an input of the wrong shape or dtype
 ├── UnsupportedModelError  3  the ONNX model cannot be compiled, and why
 ├── ToolchainError         4  a package or linker that is missing or of the wrong version
-├── DeviceError            5  a target, CPU or GPU that is unknown or lacks what the artifact needs
+├── DeviceError            5  a target that is not supported yet, a CPU or GPU that lacks what the artifact needs
 └── ArtifactError          6  an artifact that is damaged or of another version
 ```
 
@@ -41,7 +41,7 @@ class ToolchainError(LascompileError):
 
 
 class DeviceError(LascompileError):
-    """A target or device that is unknown or lacks a required feature."""
+    """A target that is not supported yet, or a device that lacks a required feature."""
 
     exit_code = 5
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lascompile.cpu import ARM_FEATURES, X86_FEATURES, cpu_supports, host_features, physical_cores, processor
-from lascompile.errors import DeviceError, UsageError
+from lascompile.errors import UsageError
 
 if TYPE_CHECKING:
     import tvm
@@ -111,8 +111,7 @@ def parse_target(text: str, mcpu: str = NATIVE) -> Target:
     the system reports, whatever LLVM believes of a CPU of that name.
 
     Raises:
-        UsageError: `text` cannot be read, or contradicts `mcpu`.
-        DeviceError: no such kind, tag or CPU.
+        UsageError: `text` cannot be read, names a kind, tag or CPU that there is not, or contradicts `mcpu`.
     """
     spec = _read_spec(text)
     kind = spec.pop("kind")
@@ -138,7 +137,7 @@ def _read_spec(text: str) -> dict[str, Any]:
     else:
         spec = _read_options(text)
     if spec.get("kind") not in KINDS:
-        raise DeviceError(f"target {text!r}: no such kind {spec.get('kind')!r} (allowed: {', '.join(KINDS)})")
+        raise UsageError(f"target {text!r}: no such kind {spec.get('kind')!r} (allowed: {', '.join(KINDS)})")
     if isinstance(spec.get("mattr"), str):
         spec["mattr"] = spec["mattr"].split(",")
     _check_types(text, spec)
@@ -181,7 +180,7 @@ def _read_tag(text: str) -> dict[str, Any]:
 
     tags = [str(tag) for tag in list_tags()]
     if text not in tags:
-        raise DeviceError(f"target {text!r} is no tag that TVM knows{_did_you_mean(text, tags)}")
+        raise UsageError(f"target {text!r} is no tag that TVM knows{_did_you_mean(text, tags)}")
     found = dict(TvmTarget(text).export())
     kind = str(found["kind"])
     options = {key: found[key] for key in _OPTIONS.get(kind, ()) if found.get(key)}
@@ -197,7 +196,7 @@ def _cuda_target(text: str, arch: str | None) -> Target:
     if not arch:
         raise UsageError(f"target {text!r} names no GPU architecture: write it as 'cuda -arch=sm_70'")
     if not (arch.startswith("sm_") and arch[3:].rstrip("a").isdigit()):
-        raise DeviceError(f"target {text!r}: no such GPU architecture {arch!r} (sm_62, sm_70, sm_87 ...)")
+        raise UsageError(f"target {text!r}: no such GPU architecture {arch!r} (sm_62, sm_70, sm_87 ...)")
     return Target("cuda", arch=arch)
 
 
@@ -213,7 +212,7 @@ def _llvm_target(mcpu: str, mtriple: str, mattr: tuple[str, ...]) -> Target:
         mcpu = "generic"
     if not codegen.llvm_is_valid_cpu(mcpu, mtriple):
         hint = _of_another_family(mcpu) or _did_you_mean(mcpu, _cpus(mtriple))
-        raise DeviceError(f"--mcpu {mcpu!r}: LLVM knows no such {mtriple} CPU{hint}")
+        raise UsageError(f"--mcpu {mcpu!r}: LLVM knows no such {mtriple} CPU{hint}")
     features = _llvm_features(mcpu, mtriple, mattr) & set(family)
     return Target("llvm", mcpu, mtriple, tuple(sorted(features)), mattr)
 
@@ -262,7 +261,7 @@ def _family(mtriple: str) -> dict[str, tuple[str, ...]]:
     """The instruction sets of the processor family that `mtriple` names."""
     name = mtriple.partition("-")[0]
     if name not in _FAMILIES:
-        raise DeviceError(f"-mtriple={mtriple}: no code for {name!r} (allowed: {', '.join(_FAMILIES)})")
+        raise UsageError(f"-mtriple={mtriple}: no code for {name!r} (allowed: {', '.join(_FAMILIES)})")
     return _FAMILIES[name]
 
 

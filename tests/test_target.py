@@ -6,7 +6,7 @@ import platform
 import pytest
 
 from lascompile import cpu, target
-from lascompile.errors import DeviceError, UsageError
+from lascompile.errors import UsageError
 from lascompile.target import Target, cpu_supports, parse_target, physical_cores
 
 AARCH64 = "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a78"
@@ -71,36 +71,35 @@ def test_attributes_change_what_a_cpu_must_have():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "says"),
+    ("arguments", "says"),
     [
-        (("",), UsageError, "write it as 'llvm -mcpu=haswell'"),
-        (("llvm mcpu=haswell",), UsageError, "cannot read 'mcpu=haswell', write options as -name=value"),
-        (("llvm -mcpu",), UsageError, "cannot read '-mcpu'"),
-        (("llvm -keys=cpu",), UsageError, "unknown option keys (llvm has: mcpu, mtriple, mattr)"),
-        (('{"kind": "llvm"',), UsageError, "is not a JSON object"),
-        (('{"kind": "llvm", "num-cores": 2}',), UsageError, "unknown option num-cores"),
-        (('{"kind": "llvm", "mcpu": 7}',), UsageError, "mcpu must be a string, got 7"),
-        (("llvm -mattr=avx2",), UsageError, "cannot read 'avx2' in mattr, write +name or -name"),
-        (('{"kind": "llvm", "mattr": [1]}',), UsageError, "cannot read 1 in mattr"),
-        (("llvm -mcpu=haswell", "znver4"), UsageError, "give one of them"),
-        (("cuda",), UsageError, "write it as 'cuda -arch=sm_70'"),
-        (("cuda -arch=compute_70",), DeviceError, "no such GPU architecture 'compute_70'"),
-        (("vulkan",), DeviceError, "no such kind 'vulkan' (allowed: llvm, cuda)"),
-        (("llvm", "hasswell"), DeviceError, "(did you mean haswell?)"),
-        (("llvm -mtriple=aarch64-linux-gnu -mcpu=haswell",), DeviceError, "no such aarch64-linux-gnu CPU"),
+        (("",), "write it as 'llvm -mcpu=haswell'"),
+        (("llvm mcpu=haswell",), "cannot read 'mcpu=haswell', write options as -name=value"),
+        (("llvm -mcpu",), "cannot read '-mcpu'"),
+        (("llvm -keys=cpu",), "unknown option keys (llvm has: mcpu, mtriple, mattr)"),
+        (('{"kind": "llvm"',), "is not a JSON object"),
+        (('{"kind": "llvm", "num-cores": 2}',), "unknown option num-cores"),
+        (('{"kind": "llvm", "mcpu": 7}',), "mcpu must be a string, got 7"),
+        (("llvm -mattr=avx2",), "cannot read 'avx2' in mattr, write +name or -name"),
+        (('{"kind": "llvm", "mattr": [1]}',), "cannot read 1 in mattr"),
+        (("llvm -mcpu=haswell", "znver4"), "give one of them"),
+        (("cuda",), "write it as 'cuda -arch=sm_70'"),
+        (("cuda -arch=compute_70",), "no such GPU architecture 'compute_70'"),
+        (("vulkan",), "no such kind 'vulkan' (allowed: llvm, cuda)"),
+        (("llvm", "hasswell"), "(did you mean haswell?)"),
+        (("llvm -mtriple=aarch64-linux-gnu -mcpu=haswell",), "no such aarch64-linux-gnu CPU"),
         (
             ("llvm -mtriple=x86_64-linux-gnu", "cortex-a72"),
-            DeviceError,
             "CPU, but an aarch64 one: give --target 'llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72'",
         ),
-        (("llvm -mtriple=aarch64-linux-gnu", "haswell"), DeviceError, "'llvm -mtriple=x86_64-linux-gnu -mcpu=haswell'"),
-        (("llvm -mtriple=riscv64-linux-gnu",), DeviceError, "no code for 'riscv64' (allowed: x86_64,"),
-        (("nvidia/jetson-tx3",), DeviceError, "nvidia/jetson-tx2"),
-        (("qcom/hexagon-v75",), DeviceError, "no such kind 'hexagon'"),
+        (("llvm -mtriple=aarch64-linux-gnu", "haswell"), "'llvm -mtriple=x86_64-linux-gnu -mcpu=haswell'"),
+        (("llvm -mtriple=riscv64-linux-gnu",), "no code for 'riscv64' (allowed: x86_64,"),
+        (("nvidia/jetson-tx3",), "nvidia/jetson-tx2"),
+        (("qcom/hexagon-v75",), "no such kind 'hexagon'"),
     ],
 )
-def test_errors_say_what_is_allowed(arguments, error, says):
-    with pytest.raises(error) as caught:
+def test_errors_say_what_is_allowed(arguments, says):
+    with pytest.raises(UsageError) as caught:
         parse_target(*arguments)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -164,7 +164,9 @@ def test_a_model_that_was_cut_off(here, capsys):
         (["-o", "m.onnx"], 2, "m.onnx exists and is not an artifact; remove it, or give another place with -o"),
         (["-o", "."], 2, ". exists and is not an artifact; remove it, or give another place with -o"),
         (["--target", "cuda -arch=sm_70"], 5, "target cuda -arch=sm_70 is known, but code is generated for CPUs only"),
-        (["--mcpu", "z80"], 5, ""),
+        (["--target", "cuda"], 5, "target cuda is known, but code is generated for CPUs only"),
+        (["--target", "abacus"], 2, "target 'abacus': no such kind 'abacus'"),
+        (["--mcpu", "z80"], 2, "--mcpu 'z80': LLVM knows no such"),
     ],
 )
 def test_arguments_that_do_not_fit(here, capsys, arguments, code, says):

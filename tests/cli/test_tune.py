@@ -36,6 +36,7 @@ CUDA_MISSING = "is known, but there are no schedule spaces for CUDA yet, so noth
     [
         ("cuda", "-arch=sm_70"),
         ("cuda -arch=sm_70",),
+        ("cuda",),
         ("nvidia/jetson-tx2",),
         ('{"kind": "cuda", "arch": "sm_70"}',),
     ],
