@@ -4,10 +4,11 @@ Each task is tried once, the costliest first. Then the next round goes to the ta
 
     calls × latency × expected gain × standing²
 
-- calls × latency is what the network spends in the task's workload, by the best algorithm so far.
+- calls × latency is what the network spends in the task's convolution, in the best form and by the best algorithm so
+  far.
 - The expected gain is what the last two rounds brought, relative to what there was, but at least 1 / (3 · rounds): a
   task that found nothing for long may still do so, if less and less likely.
-- An algorithm whose best is k times as slow as the workload's best stands at 1/k: it has to make that good first.
+- A task whose best is k times as slow as the convolution's best stands at 1/k: it has to make that good first.
 """
 
 from __future__ import annotations
@@ -29,18 +30,18 @@ def choose_task(progress: Progress) -> TaskProgress | None:
     untried = [task for task in open_tasks if not task.trials]
     if untried:
         return max(untried, key=lambda task: task.task.calls * task.task.workload.flops * task.task.rate)
-    best = progress.workload_best()
-    return max(open_tasks, key=lambda task: potential(task, best.get(task.task.workload)), default=None)
+    best = progress.best()
+    return max(open_tasks, key=lambda task: potential(task, best.get(task.task.contest)), default=None)
 
 
-def potential(task: TaskProgress, workload_best_s: float | None) -> float:
+def potential(task: TaskProgress, lowest_s: float | None) -> float:
     """Seconds of an inference that a round may save."""
-    if workload_best_s is None or task.best_s is None:
+    if lowest_s is None or task.best_s is None:
         # Nothing works yet: costly enough to look on, by what the operations would take at 10 GFLOP/s.
-        seconds = workload_best_s or task.task.workload.flops * task.task.rate / 1e10
+        seconds = lowest_s or task.task.workload.flops * task.task.rate / 1e10
         return task.task.calls * seconds * _floor(task.trials) / (1 + task.trials)
-    standing = workload_best_s / task.best_s
-    return task.task.calls * workload_best_s * max(_recent_gain(task.best_after), _floor(task.trials)) * standing**2
+    standing = lowest_s / task.best_s
+    return task.task.calls * lowest_s * max(_recent_gain(task.best_after), _floor(task.trials)) * standing**2
 
 
 def _recent_gain(best_after: Sequence[float | None]) -> float:

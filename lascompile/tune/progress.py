@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lascompile.records import Record
-from lascompile.tune.tasks import TuningTask
-from lascompile.workload import ConvWorkload
+from lascompile.tune.tasks import Contest, TuningTask
 
 
 @dataclass
@@ -87,29 +86,27 @@ class Progress:
         """How many of them failed."""
         return sum(task.failed for task in self.tasks)
 
-    def workload_best(self) -> dict[ConvWorkload, float]:
-        """The lowest latency of each workload, over the algorithms that compute it."""
-        return _lowest((task.task.workload, task.best_s) for task in self.tasks)
+    def best(self) -> dict[Contest, float]:
+        """The lowest latency of each contest, over the forms and algorithms that take part."""
+        return _lowest((task.task.contest, task.best_s) for task in self.tasks)
 
-    def workload_untuned(self) -> dict[ConvWorkload, float]:
-        """What each workload takes without records: by the algorithm that `build` would choose."""
-        return _lowest((task.task.workload, task.untuned_s) for task in self.tasks if task.task.is_default)
+    def untuned(self) -> dict[Contest, float]:
+        """What each contest takes without records: in the form and by the algorithm that `build` would choose."""
+        return _lowest((task.task.contest, task.untuned_s) for task in self.tasks if task.task.is_default)
 
     def shares(self) -> list[float]:
-        """The share of the network's time, as far as it is known, that each task's workload takes at its best."""
-        best = self.workload_best()
-        costs = [task.task.calls * best.get(task.task.workload, 0.0) for task in self.tasks]
-        calls = {task.task.workload: task.task.calls for task in self.tasks}
-        total = sum(calls[workload] * latency for workload, latency in best.items())
+        """The share of the network's time, as far as it is known, that each task's contest takes at its best."""
+        best, calls = self.best(), self._calls()
+        costs = [task.task.calls * best.get(task.task.contest, 0.0) for task in self.tasks]
+        total = sum(calls[contest] * latency for contest, latency in best.items())
         return [cost / total if total else 0.0 for cost in costs]
 
     @property
     def times_s(self) -> tuple[float, float]:
-        """Seconds of an inference in all workloads whose untuned time is known: untuned, and at their best."""
-        best, untuned = self.workload_best(), self.workload_untuned()
-        calls = {task.task.workload: task.task.calls for task in self.tasks}
-        before = sum(calls[workload] * latency for workload, latency in untuned.items())
-        return before, sum(calls[workload] * best[workload] for workload in untuned)
+        """Seconds of an inference in all contests whose untuned time is known: untuned, and at their best."""
+        best, untuned, calls = self.best(), self.untuned(), self._calls()
+        before = sum(calls[contest] * latency for contest, latency in untuned.items())
+        return before, sum(calls[contest] * best[contest] for contest in untuned)
 
     @property
     def gain(self) -> float | None:
@@ -117,10 +114,17 @@ class Progress:
         before, after = self.times_s
         return before / after if after else None
 
+    def _calls(self) -> dict[Contest, int]:
+        """How often a network computes what the contest is about: all of it can be done over rows."""
+        calls: dict[Contest, int] = {}
+        for task in self.tasks:
+            calls[task.task.contest] = max(task.task.calls, calls.get(task.task.contest, 0))
+        return calls
 
-def _lowest(pairs: Iterable[tuple[ConvWorkload, float | None]]) -> dict[ConvWorkload, float]:
-    lowest: dict[ConvWorkload, float] = {}
-    for workload, latency in pairs:
+
+def _lowest(pairs: Iterable[tuple[Contest, float | None]]) -> dict[Contest, float]:
+    lowest: dict[Contest, float] = {}
+    for contest, latency in pairs:
         if latency is not None:
-            lowest[workload] = min(latency, lowest.get(workload, latency))
+            lowest[contest] = min(latency, lowest.get(contest, latency))
     return lowest

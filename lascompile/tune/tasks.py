@@ -8,26 +8,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
 import onnx_ir as ir
 
-from lascompile.analysis.gates import Mask
 from lascompile.frontend.load import load_model
 from lascompile.frontend.simplify import simplify
 from lascompile.frontend.supported import check_supported
-from lascompile.lower.kernels import ScheduledKernel, Scheduler
-from lascompile.lower.lower import analyse, lower
-from lascompile.lower.program import Buffer, Program, Step
+from lascompile.lower.kernels import Scheduler
+from lascompile.lower.lower import analyse
 from lascompile.lower.supported import SUPPORTED
-from lascompile.plan.algorithms import Algorithm
 from lascompile.plan.numerics import Numerics
 from lascompile.records import TargetKey
 from lascompile.records import Task as RecordTask
 from lascompile.target import Target
-from lascompile.tune.activity import Activity, Decided, Dilated, Region, United
+from lascompile.tune.activity import Activity
 from lascompile.tune.families import Family, families_of
-from lascompile.workload import ConvWorkload, DilateWorkload, TableWorkload, UnionWorkload
+from lascompile.tune.problem import Form
+from lascompile.tune.sites import Site, find_sites
+from lascompile.workload import ConvWorkload, WinogradWorkload
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,10 @@ class Setting:
     numerics: Numerics = Numerics.FAST
 
 
+Contest = tuple[Form, float]
+"""A convolution over rows, and the activation rate: what kernels of several forms compete for."""
+
+
 @dataclass(frozen=True)
 class TuningTask:
     """A kernel, and an algorithm to compute it by.
@@ -61,21 +64,30 @@ class TuningTask:
         setting: Where it runs.
         batch: Images at a time.
         is_default: Whether `build` computes the kernel by this algorithm where there are no records.
+        row_form: The kernel over rows that computes the same; None if that is the workload.
     """
 
-    workload: ConvWorkload
+    workload: Form
     family: Family
     activity: Activity
     calls: int
     setting: Setting
     batch: int = 1
     is_default: bool = True
+    row_form: ConvWorkload | None = None
 
     @property
     def name(self) -> str:
         """For people: what it does, its shape, its algorithm."""
         w = self.workload
+        if isinstance(w, WinogradWorkload):
+            return f"{w.name()} {w.in_channels}→{w.out_channels} ×{w.tiles} tiles"
         return f"{w.name()} {w.in_channels}→{w.out_channels} ×{w.rows} {self.family.name}"
+
+    @property
+    def contest(self) -> Contest:
+        """What it has in common with its rivals, of which a network takes the fastest."""
+        return self.row_form or self.workload, self.rate
 
     @property
     def rate(self) -> float:
@@ -144,11 +156,10 @@ def tasks_of_graph(graph: ir.Graph, setting: Setting) -> list[TuningTask]:
         UnsupportedModelError: As for `build`.
     """
     check_supported(graph, SUPPORTED)
-    analysis = analyse(graph)
-    program = lower(graph, analysis, Scheduler(setting.target, setting.threads, setting.numerics))
-    masks = [gate.mask for gate in analysis.gates if gate.is_spatial]
-    batch = int(program.inputs[0].shape[0]) if program.inputs and program.inputs[0].shape else 1
-    return tasks_of_program(program, masks, setting, batch)
+    sites = find_sites(graph, analyse(graph), Scheduler(setting.target, setting.threads, setting.numerics))
+    first = next((value for value in graph.inputs if value.name not in graph.initializers), None)
+    batch = int(first.shape[0]) if first is not None and first.shape else 1  # type: ignore[arg-type]
+    return tasks_of_sites(sites, setting, batch)
 
 
 def merge_tasks(tasks: Sequence[TuningTask]) -> list[TuningTask]:
@@ -161,85 +172,39 @@ def merge_tasks(tasks: Sequence[TuningTask]) -> list[TuningTask]:
     return list(merged.values())
 
 
-def tasks_of_program(
-    program: Program, masks: Sequence[Mask], setting: Setting, batch: int = 1
-) -> list[TuningTask]:
-    """The tasks of a program: its kernels that have a space, equal ones once.
+def tasks_of_sites(sites: Sequence[Site], setting: Setting, batch: int = 1) -> list[TuningTask]:
+    """The tasks of a network: the kernels that may compute one of its convolutions, equal ones once.
 
     Args:
-        program: As it was lowered.
-        masks: The masks of its spatial gates.
+        sites: Its convolutions.
         setting: Where it is to run.
         batch: Images at a time.
     """
-    reader = _Reader(program, masks)
-    ways: dict[ConvWorkload, Counter[Activity]] = {}
-    chosen: dict[ConvWorkload, Algorithm | None] = {}
-    for step in program.steps:
-        kernel = step.kernel
-        if isinstance(kernel, ScheduledKernel) and isinstance(kernel.workload, ConvWorkload):
-            ways.setdefault(kernel.workload, Counter())[reader.activity(step, kernel.workload)] += 1
-            chosen[kernel.workload] = kernel.algorithm
+    ways: dict[Form, Counter[Activity]] = {}
+    row_forms: dict[Form, Counter[ConvWorkload]] = {}
+    for site in sites:
+        for form, activity in site.activities.items():
+            ways.setdefault(form, Counter())[activity] += 1
+            row_forms.setdefault(form, Counter())[site.row_form] += 1
+    chosen = {site.chosen for site in sites}
     return [
         TuningTask(
-            workload,
+            form,
             family,
-            found.most_common(1)[0][0],
+            _most_common(found),
             found.total(),
             setting,
             batch,
-            is_default=family.algorithm is chosen[workload],
+            is_default=(form, family.algorithm) in chosen,
+            row_form=None if isinstance(form, ConvWorkload) else _most_common(row_forms[form]),
         )
-        for workload, found in ways.items()
-        for family in families_of(workload, setting.target, setting.numerics)
+        for form, found in ways.items()
+        for family in families_of(form, setting.target, setting.numerics)
     ]
 
 
-class _Reader:
-    """Follows the buffers of a kernel back to the masks that fill them."""
-
-    def __init__(self, program: Program, masks: Sequence[Mask]) -> None:
-        self._masks = masks
-        self._made_by = {id(output.root): step for step in program.steps for output in step.outputs if _is_list(step)}
-        self._decisions = {id(buffer.root): name for name, buffer in program.decisions.items()}
-
-    def activity(self, step: Step, workload: ConvWorkload) -> Activity:
-        # A kernel may take more than its workload says, behind all that is looked for here.
-        given = dict(zip(workload.arguments()[:-1], step.arguments, strict=False))
-        rows = self._region_of_list(given["count"]) if workload.counted else None
-        if not workload.gathers:
-            return Activity(rows)
-        maker = self._made_by.get(id(given["table"].root))
-        if maker is None:
-            known = given["table"].data
-            assert known is not None
-            return Activity(rows, constant_table=known.astype(np.int32).tobytes())
-        made = _workload(maker)
-        if not isinstance(made, TableWorkload):
-            return Activity(rows)  # the list itself
-        source = self._region_of_list(maker.arguments[2]) if made.packed else None
-        return Activity(rows, made.window, source)
-
-    def _region_of_list(self, buffer: Buffer) -> Region:
-        """The pixels in a list, by any of the buffers that belong to it."""
-        return self._region(self._made_by[id(buffer.root)].arguments[0])
-
-    def _region(self, active: Buffer) -> Region:
-        step = self._made_by[id(active.root)]
-        made = _workload(step)
-        if isinstance(made, DilateWorkload):
-            return Dilated(made.window, self._region(step.arguments[0]))
-        if isinstance(made, UnionWorkload):
-            return United(self._region(step.arguments[0]), self._region(step.arguments[1]))
-        name, index = self._decisions[id(step.arguments[0].root)], step.arguments[1].data
-        assert index is not None
-        mask = next(mask for mask in self._masks if mask.name == name and np.array_equal(mask.index, index))
-        return Decided(name, mask.size, np.ascontiguousarray(mask.patches, dtype=np.int32).tobytes())
+_T = TypeVar("_T")
 
 
-def _is_list(step: Step) -> bool:
-    return step.part == "lists"
-
-
-def _workload(step: Step) -> object:
-    return step.kernel.workload if isinstance(step.kernel, ScheduledKernel) else None
+def _most_common(found: Counter[_T]) -> _T:
+    return found.most_common(1)[0][0]

@@ -19,8 +19,8 @@ from lascompile.cpu import permit_tiles
 from lascompile.runtime.library import use_threads
 from lascompile.tune.activity import Activity
 from lascompile.tune.families import FAMILIES, Problem
+from lascompile.tune.problem import Form
 from lascompile.tune.tile_permission import ask_for_tiles, needs_tiles
-from lascompile.workload import ConvWorkload
 
 ENTRY = "main"
 WRONG_RESULT = "wrong result: "
@@ -49,7 +49,7 @@ class Job:
         seed: Of masks and numbers; the same for all trials of a task.
     """
 
-    workload: ConvWorkload
+    workload: Form
     algorithm: str
     decisions: Any
     activity: Activity
@@ -174,7 +174,7 @@ def allot(job: Job, rate: float, device: tvm.runtime.Device) -> Call:
 
 @lru_cache(maxsize=8)
 def _problem(
-    make: Callable[..., Problem], workload: ConvWorkload, activity: Activity, rate: float, seed: int
+    make: Callable[..., Problem], workload: Form, activity: Activity, rate: float, seed: int
 ) -> Problem:
     """Made once for all trials of a workload, with its answer."""
     return make(workload, activity, rate, seed)

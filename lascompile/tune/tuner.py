@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from lascompile.plan.known import known_algorithms
 from lascompile.records import Failure, Record, Versions
 from lascompile.records import Task as RecordTask
+from lascompile.records.fields import from_fields
 from lascompile.records.matching import Known
 from lascompile.tune.allocation import ROUND, choose_task
 from lascompile.tune.builder import Built
@@ -173,9 +174,9 @@ class Tuner:
     def _read_records(self, task: TaskProgress) -> None:
         known = known_algorithms(task.task.workload, [task.task.family.name])
         records = list(self._store.trials(task.task.record_task, known))
-        default = asdict(_space(task.task).default)
+        default = _space(task.task).default
         for record in records:
-            task.add(record, dict(record.decisions) == default, self.progress.trials + 1)
+            task.add(record, _decisions(task.task, record) == default, self.progress.trials + 1)
         self._records[id(task)] = records
 
     def _search(self, task: TaskProgress) -> Search:
@@ -183,9 +184,8 @@ class Tuner:
         if id(task) not in self._searches:
             family = task.task.family
             model = self._models.setdefault(family.name, CostModel(self._seed))
-            kind = family.algorithm.decisions
             known = [
-                Measured(kind(**record.decisions), record.latency.median_s if record.latency else None)
+                Measured(_decisions(task.task, record), record.latency.median_s if record.latency else None)
                 for record in self._records.pop(id(task))
             ]
             self._searches[id(task)] = Search(task.task, model, known, self._seed)
@@ -211,6 +211,11 @@ def job_of(task: TuningTask, decisions: Any, seed: int = 0) -> Job:
     return Job(
         task.workload, family.name, decisions, task.activity, task.rate, family.tolerance, setting.threads, seed
     )
+
+
+def _decisions(task: TuningTask, record: Record) -> Any:
+    """Those of a trial on record, where a tuple is a list."""
+    return from_fields(task.family.algorithm.decisions, dict(record.decisions), "decisions")
 
 
 def _space(task: TuningTask) -> Any:

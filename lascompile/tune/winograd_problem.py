@@ -55,10 +55,11 @@ class WinogradProblem(ConvolutionProblem):
         pixels = self.arrays["input"][self.read, : workload.in_channels].astype(np.float64)
         tiles = pixels.reshape(self.count, m + 2, m + 2, workload.in_channels)
         weight = self.weight.astype(np.float64)
-        sums = np.zeros((self.count, m, m, workload.out_channels))
+        is_wanted = self._is_wanted.reshape(self.count, m, m)
+        sums = np.zeros((int(is_wanted.sum()), workload.out_channels))
         for i, j in np.ndindex(TAPS, TAPS):
-            sums += tiles[:, i : i + m, j : j + m] @ weight[:, :, i, j].T
-        return sums.reshape(self.count, m * m, workload.out_channels)[self._is_wanted]
+            sums += tiles[:, i : i + m, j : j + m][is_wanted] @ weight[:, :, i, j].T
+        return sums
 
     @property
     def _slack_row(self) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+from functools import cache
 
 import numpy as np
 import pytest
 
-from lascompile.plan.algorithms import WINOGRAD2, WINOGRAD4
+from lascompile.plan.algorithms import WINOGRAD2, WINOGRAD4, Algorithm
+from lascompile.schedules.cpu.winograd import WinogradDecisions
 from lascompile.target import parse_target
 from lascompile.tune.activity import Activity
 from lascompile.tune.families import FAMILIES
@@ -34,13 +36,20 @@ CASES: dict[str, tuple[WinogradWorkload, Activity]] = {
 }
 
 
+@cache
+def kernel(workload: WinogradWorkload) -> tuple[Algorithm, WinogradDecisions, Kernel]:
+    """Compiled once for all rates."""
+    algorithm = {2: WINOGRAD2, 4: WINOGRAD4}[workload.m]
+    decisions = algorithm.decide(workload, parse_target("llvm"), 1)
+    return algorithm, decisions, Kernel(algorithm.schedule(workload, decisions))
+
+
 def run(name: str, rate: float) -> tuple[WinogradProblem, np.ndarray]:
     workload, activity = CASES[name]
     problem = make_problem(workload, activity, rate, seed=1)
-    algorithm = {2: WINOGRAD2, 4: WINOGRAD4}[workload.m]
-    decisions = algorithm.decide(workload, parse_target("llvm"), 1)
+    algorithm, decisions, call = kernel(workload)
     arrays = dict(zip(workload.arguments(), problem.arguments(algorithm, decisions), strict=True))
-    return problem, Kernel(algorithm.schedule(workload, decisions))(arrays)["output"]
+    return problem, call(arrays)["output"]
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.5, 1.0])

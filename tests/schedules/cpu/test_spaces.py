@@ -9,7 +9,7 @@ import pytest
 
 from lascompile.target import parse_target
 from lascompile.tune.families import FAMILIES
-from lascompile.workload import ConvWorkload, Epilogue
+from lascompile.workload import ConvWorkload, Epilogue, WinogradWorkload
 
 AMX = parse_target("llvm -mtriple=x86_64-linux-gnu -mcpu=sapphirerapids")
 OLD = parse_target("llvm -mtriple=x86_64-linux-gnu -mcpu=haswell")
@@ -24,6 +24,8 @@ WORKLOADS = {
     "image": ConvWorkload(64, 256, 49, 1, 3, 16, gathers=True, counted=False, scatters=False),
     "groups": ConvWorkload(16, 16, 9, 4, 16, 32, gathers=True, counted=True, scatters=False),
     "depthwise": ConvWorkload(16, 16, 9, 32, 32, 32, gathers=True, counted=True, scatters=False),
+    "tiles": WinogradWorkload(2, 7, 28, 28, 6, 40, counted=True),
+    "large tiles": WinogradWorkload(4, 4, 49, 49, 64, 32, counted=False, in_place=True, epilogue=Epilogue(add=True)),
 }
 CASES = [
     (family, name, target, threads)
