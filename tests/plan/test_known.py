@@ -4,12 +4,22 @@ from dataclasses import replace
 
 import pytest
 
-from lascompile.kernels import row_conv
+from lascompile.kernels import row_conv, winograd_weights
 from lascompile.plan import known
 from lascompile.plan.algorithms import ALGORITHMS
 from lascompile.plan.known import known_algorithms
-from lascompile.workload import CompactWorkload
+from lascompile.workload import CompactWorkload, WinogradWorkload
 from tests.records.samples import DENSE, GATHER
+
+TILES = WinogradWorkload(2, 16, 64, 64, 12, 16, counted=True)
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    """What was computed of other definitions is not kept, nor is what is computed of changed ones."""
+    known._fingerprint.cache_clear()
+    yield
+    known._fingerprint.cache_clear()
 
 
 def test_every_algorithm_has_a_fingerprint():
@@ -45,4 +55,30 @@ def test_fingerprints_follow_the_workload_and_the_definition(monkeypatch):
     monkeypatch.setattr(known, "define_row_conv", doubled)
     known._fingerprint.cache_clear()
     assert known_algorithms(GATHER)["direct"].definition != before
+
+
+@pytest.mark.parametrize(
+    ("of", "method"),
+    [
+        (winograd_weights.PackedWeights, "step"),
+        (winograd_weights.PanelWeights, "start"),
+        (winograd_weights.PanelWeights, "before"),
+        (winograd_weights.PanelWeights, "step"),
+    ],
+)
+def test_fingerprints_follow_every_way_that_weights_come(of, method, monkeypatch):
+    before = known_algorithms(TILES)["winograd2"].definition
+    monkeypatch.setattr(of, method, lambda *arguments: None)
     known._fingerprint.cache_clear()
+    assert known_algorithms(TILES)["winograd2"].definition != before
+
+
+def test_sums_in_parts_have_a_part_of_the_fingerprint(monkeypatch):
+    before = known_algorithms(GATHER)["bf16x3"].definition
+    monkeypatch.setattr(known, "can_cut_depth", lambda workload, parts: parts == 1)
+    known._fingerprint.cache_clear()
+    assert known_algorithms(GATHER)["bf16x3"].definition != before
+
+
+def test_one_channel_cannot_be_cut():
+    assert list(known_algorithms(replace(TILES, in_channels=1))) == ["winograd2"]

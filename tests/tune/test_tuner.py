@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from lascompile.records import RecordStore
+from lascompile.tune.families import FAMILIES
+from lascompile.tune.tasks import TuningTask
 from lascompile.tune.tuner import Budget, Tuner
-from tests.tune.tiny import DENSE, PACKED, StubBuilder, StubRunner, model_latency, task
+from tests.tune.tiled import Site
+from tests.tune.tiny import DENSE, PACKED, StubBuilder, StubRunner, model_latency, setting, task
 
 
 @pytest.fixture
@@ -47,6 +50,19 @@ def test_a_resumed_run_knows_what_was_found(store):
         (one.best_s, one.untuned_s, one.trials) for one in first.tasks
     ]
     assert again.gain == first.gain >= 1
+
+
+def test_a_resumed_run_knows_tuples_again(store):
+    """On record they are lists."""
+    site = Site(patch=0)
+    tiled = [TuningTask(site.workload, FAMILIES["winograd2"], site.activity, 1, setting())]
+    runner = StubRunner(lambda decisions: 1e-4 * sum(decisions.tile_heights) / decisions.width)
+    first = tune(store, 12, runner=runner, of=tiled)
+    again = Tuner(tiled, store, Budget(24))
+    assert again.progress.tasks[0].untuned_s == first.tasks[0].untuned_s is not None
+    again.run(StubBuilder(), runner)
+    tried = [str(item.value.decisions) for item in store.records()]
+    assert len(set(tried)) == len(tried) == 24
 
 
 def test_a_run_that_is_stopped_loses_what_was_not_measured(store):
