@@ -42,7 +42,7 @@ from lascompile.bench.undisturbed import Plan, Result, take_turns
 from lascompile.cpu import physical_cores
 from lascompile.errors import LascompileError
 from lascompile.plan.algorithms import BF16X3, Algorithm
-from lascompile.runtime.library import use_threads
+from lascompile.runtime.library import pin_caller, use_threads
 from lascompile.runtime.memory import aligned, allocate_block, as_tensor
 from lascompile.schedules.pipeline import register_pipeline
 from lascompile.target import Target, parse_target
@@ -201,6 +201,7 @@ def measure(
     results |= {"peaks": {}, "rows": []}
     for count in threads:
         use_threads(count)
+        pin_caller()
         found = list(peaks(target, count, settings.memory_bytes))
         times = take_turns([_again(peak.run) for peak in found], settings.plan)
         best = {peak.name: _quartiles(peak.work / result.medians_s) for peak, result in zip(found, times, strict=True)}

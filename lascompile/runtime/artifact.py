@@ -13,7 +13,7 @@ from lascompile import __version__
 from lascompile.cpu import cpu_supports, physical_cores, processor
 from lascompile.errors import ArtifactError, DeviceError, UsageError
 from lascompile.manifest import CONSTANTS_NAME, Manifest, MaskSpec, check_files
-from lascompile.runtime.library import load_executable, use_threads
+from lascompile.runtime.library import caller_pinned, load_executable, use_threads
 from lascompile.runtime.memory import aligned, aligned_empty, allocate_block, as_tensor, views
 from lascompile.runtime.profile import Profile, Profiler
 
@@ -134,7 +134,8 @@ class Artifact:
             *(as_tensor(arrays[view.position].reshape(view.shape)) for view in self.manifest.input_views),
             *(as_tensor(outputs[view.position].reshape(view.shape)) for view in self.manifest.output_views),
         ]
-        function(*arguments, self._constants, self._workspace)
+        with caller_pinned():
+            function(*arguments, self._constants, self._workspace)
         return outputs
 
     def _checked_inputs(self, inputs: tuple[Any, ...]) -> list[np.ndarray]:

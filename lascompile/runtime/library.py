@@ -17,7 +17,7 @@ from typing import Any
 from lascompile.errors import ArtifactError, ToolchainError
 
 _CPU_DEVICE, _POOLED_ALLOCATOR = 1, 2
-_SHARE_ALL_CPUS = -3
+_ONE_CPU_EACH, _SHARE_ALL_CPUS = -2, -3
 
 
 @contextlib.contextmanager
@@ -69,17 +69,44 @@ def load_executable(path: Path) -> Any:  # noqa: ANN401 - tvm_ffi.Module, import
 
 
 def use_threads(count: int) -> None:
-    """Run kernels that the calling thread starts on `count` threads from now on.
+    """Run kernels that the calling thread starts on `count` threads from now on; not on more than there are CPUs.
 
-    By default TVM takes half of the logical CPUs and pins its threads, the caller's among them, to one each. Here every
-    thread may run on every CPU that the process may use, so that whatever else it computes is left alone. More threads
-    than CPUs are not started.
+    Where these are all CPUs that the process may use, each thread but the caller gets one of its own: see
+    `caller_pinned`. Else all may run on all CPUs: other processes want to use the machine as well, and Linux finds idle
+    CPUs for them. By default TVM takes half of the CPUs and pins the caller too, which halves what else it computes.
     """
-    if getattr(_in_use, "threads", None) != count:
-        cpus = [str(cpu) for cpu in sorted(os.sched_getaffinity(0))]
-        ffi().get_global_func("runtime.config_threadpool")(_SHARE_ALL_CPUS, min(count, len(cpus)), cpus)
-        _in_use.threads = count
+    cpus = sorted(os.sched_getaffinity(0))
+    if getattr(_in_use, "threads", None) == count and (_in_use.cpus == cpus or _in_use.is_pinned):
+        return
+    mode = _ONE_CPU_EACH if count >= len(cpus) else _SHARE_ALL_CPUS
+    names = [str(cpu) for cpu in cpus]
+    ffi().get_global_func("runtime.config_threadpool")(mode, min(count, len(cpus)), names)
+    _in_use.threads, _in_use.cpus, _in_use.is_pinned = count, cpus, False
+
+
+@contextlib.contextmanager
+def caller_pinned() -> Iterator[None]:
+    """Keep the calling thread, which is one of those that compute, off the others' CPUs if they have their own.
+
+    Two threads that wait for each other by yielding may stay on one CPU for a tenth of a second while another one is
+    idle, and then take twice as long: measured in one of five processes whose other threads had just gone to sleep.
+    """
+    if _in_use.is_pinned or _in_use.threads < len(_in_use.cpus):
+        yield
+        return
+    os.sched_setaffinity(0, _in_use.cpus[:1])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, _in_use.cpus)
+
+
+def pin_caller() -> None:
+    """As `caller_pinned`, but for good, in a process that does nothing but measure kernels."""
+    if _in_use.threads >= len(_in_use.cpus):
+        os.sched_setaffinity(0, _in_use.cpus[:1])
+        _in_use.is_pinned = True
 
 
 _in_use = threading.local()
-"""TVM keeps a pool for each thread that calls it, so that what one has set does not hold for another."""
+"""Of the calling thread, since TVM keeps a pool for each: `threads`, the `cpus` for them, and if it `is_pinned`."""
