@@ -16,7 +16,7 @@ from tvm.rpc import RPCSession
 from tvm.s_tir.meta_schedule.runner import EvaluatorConfig
 
 from lascompile.cpu import permit_tiles
-from lascompile.runtime.library import use_threads
+from lascompile.runtime.library import pin_caller, use_threads
 from lascompile.tune.activity import Activity
 from lascompile.tune.families import FAMILIES, Problem
 from lascompile.tune.problem import Form
@@ -101,6 +101,7 @@ def prepare(threads: int) -> None:
     """Ask for what kernels need of the process that runs them."""
     permit_tiles()  # elsewhere it is loading an artifact that asks, which this process never does
     use_threads(threads)
+    pin_caller()
 
 
 def prepare_remotely(session: RPCSession, threads: int) -> None:
