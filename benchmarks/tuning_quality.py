@@ -89,8 +89,9 @@ def _every_second(values: tuple[Any, ...], default: Any) -> tuple[Any, ...]:
 
 def thinned(task: TuningTask, points: int) -> TuningTask:
     """`task` whose space is thinned."""
-    family = task.family
-    return replace(task, family=replace(family, space=lambda *given: thin(family.space(*given), points)))
+    algorithm = task.family.algorithm
+    thinner = replace(algorithm, space=lambda *given: thin(algorithm.space(*given), points))
+    return replace(task, family=replace(task.family, algorithm=thinner))
 
 
 def kernels(setting: Setting) -> Iterator[TuningTask]:

@@ -16,7 +16,7 @@ class Space:
         decisions: Their class, a dataclass.
         values: Field → the values that it may take, ordered; `default`'s is always among them.
         default: Decisions that are good before anything was measured; the search begins there.
-        allows: Whether values that are allowed one by one make a schedule together.
+        allows: Whether decisions are `default`, or made of `values` that go together. Never raises, whatever they are.
     """
 
     decisions: type
@@ -28,6 +28,8 @@ class Space:
     def around(default: Any, values: Mapping[str, Iterable[Any]], allows: Callable[[Any], bool]) -> Space:
         """The space of `values` and of those of `default`, which is allowed whatever `allows` says.
 
+        `allows` is asked about nothing but `values`, so that it need not expect a width of 0.
+
         Raises:
             ValueError: There are values for a field that the decisions do not have.
         """
@@ -36,7 +38,12 @@ class Space:
             raise ValueError(f"{type(default).__name__} has no field {', '.join(unknown)}, only {', '.join(names)}")
         # A field without values of its own is not searched.
         with_default = {name: tuple(sorted({*values.get(name, ()), getattr(default, name)})) for name in names}
-        return Space(type(default), with_default, default, lambda given: given == default or allows(given))
+        known = [(name, frozenset(given)) for name, given in with_default.items()]
+
+        def allowed(given: Any) -> bool:
+            return given == default or (all(getattr(given, name) in values for name, values in known) and allows(given))
+
+        return Space(type(default), with_default, default, allowed)
 
     def at(self, position: Iterable[int]) -> Any:
         """The decisions whose field i has its `position[i]`-th value."""

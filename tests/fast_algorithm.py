@@ -12,6 +12,7 @@ import pytest
 from lascompile.plan.algorithms import ALGORITHMS, DIRECT, Algorithm
 from lascompile.plan.cost import predict_cycles
 from lascompile.plan.numerics import Numerics
+from lascompile.schedules.space import Space
 
 NAME = "fast"
 Spoil = Callable[[np.ndarray], np.ndarray]
@@ -34,6 +35,7 @@ def install(monkeypatch: pytest.MonkeyPatch, spoil: Spoil = lambda weight: weigh
         features=frozenset(),
         supports=DIRECT.supports,
         decide=lambda *arguments: FastDecisions(DIRECT.decide(*arguments)),
+        space=lambda *arguments: Space.around(FastDecisions(DIRECT.decide(*arguments)), {}, lambda _: True),
         schedule=lambda workload, decisions: DIRECT.schedule(workload, decisions.inner),
         pack=lambda weight, workload, decisions: DIRECT.pack(spoil(weight), workload, decisions.inner),
     )

@@ -14,6 +14,10 @@ from lascompile.kernels import bf16x3_conv as tiles
 from lascompile.kernels import row_conv as rows
 from lascompile.plan.numerics import Numerics
 from lascompile.schedules.cpu import bf16x3_conv, row_conv, winograd
+from lascompile.schedules.cpu.bf16x3_space import bf16x3_space
+from lascompile.schedules.cpu.row_conv_space import row_conv_space
+from lascompile.schedules.cpu.winograd_space import winograd_space
+from lascompile.schedules.space import Space
 from lascompile.target import Target
 from lascompile.workload import ConvWorkload, WinogradWorkload, Workload
 
@@ -29,6 +33,7 @@ class Algorithm:
         features: What the target must have (LLVM's names).
         supports: Whether it can compute a workload.
         decide: The decisions that are good before anything was measured, for a target and a number of threads.
+        space: Which decisions there are; those of tuning, and of records.
         schedule: A workload and decisions → the kernel.
         pack: Weights [out, in / groups, kh, kw] → what the kernel takes.
     """
@@ -39,6 +44,7 @@ class Algorithm:
     features: frozenset[str]
     supports: Callable[[Workload], bool]
     decide: Callable[[Any, Target, int], Any]
+    space: Callable[[Any, Target, int], Space]
     schedule: Callable[..., tirx.PrimFunc]
     pack: Callable[[np.ndarray, Any, Any], np.ndarray]
 
@@ -55,6 +61,7 @@ DIRECT = Algorithm(
     features=frozenset(),
     supports=lambda workload: isinstance(workload, ConvWorkload),
     decide=row_conv.default_decisions,
+    space=row_conv_space,
     schedule=row_conv.schedule_row_conv,
     pack=lambda weight, workload, decisions: rows.pack_weight(weight, workload, decisions.width),
 )
@@ -66,6 +73,7 @@ BF16X3 = Algorithm(
     features=TILE_FEATURES | {"avx512bf16"},
     supports=lambda workload: isinstance(workload, ConvWorkload) and workload.groups == 1,
     decide=bf16x3_conv.default_decisions,
+    space=bf16x3_space,
     schedule=bf16x3_conv.schedule_bf16x3_conv,
     pack=lambda weight, workload, decisions: tiles.pack_weight(weight, workload, decisions.nest),
 )
@@ -80,6 +88,7 @@ def _winograd(m: int) -> Algorithm:
         features=frozenset(),
         supports=lambda workload: isinstance(workload, WinogradWorkload) and workload.m == m,
         decide=winograd.default_decisions,
+        space=winograd_space,
         schedule=winograd.schedule_winograd,
         pack=winograd.pack_weight,
     )

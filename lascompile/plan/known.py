@@ -1,4 +1,4 @@
-"""Whether a record still applies: the fingerprint of what an algorithm computes today.
+"""Whether a record still applies: the fingerprint of what an algorithm computes today, and its schedules.
 
 A definition may depend on decisions. Its fingerprint is made of as many variants as it takes to have every line in one
 of them, each by fixed decisions: it has to be the same for all decisions, and to cost next to nothing.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from tvm import tirx
@@ -19,7 +19,8 @@ from lascompile.kernels.bf16x3_conv import Nest, can_cut_depth, define_bf16x3_co
 from lascompile.kernels.row_conv import define_row_conv
 from lascompile.kernels.winograd import define_winograd
 from lascompile.plan.algorithms import ALGORITHMS, BF16X3, DIRECT, WINOGRAD2, WINOGRAD4
-from lascompile.records import Known
+from lascompile.records import Known, TargetKey, Task
+from lascompile.schedules.space import Space
 from lascompile.workload import ConvWorkload, WinogradWorkload, Workload
 
 WINOGRAD_NEST = winograd_weights.Nest(
@@ -69,10 +70,20 @@ _VARIANTS: dict[str, Callable[[Any], Iterator[tirx.PrimFunc]]] = {
 def known_algorithms(workload: Workload, names: Iterable[str] = tuple(ALGORITHMS)) -> dict[str, Known]:
     """Those of the algorithms `names` that can compute `workload`, with the fingerprints of their definitions."""
     return {
-        name: Known(_fingerprint(name, workload), ALGORITHMS[name].decisions)
+        name: Known(_fingerprint(name, workload), ALGORITHMS[name].decisions, partial(_has, name))
         for name in names
         if ALGORITHMS[name].supports(workload)
     }
+
+
+def _has(name: str, task: Task, decisions: Any) -> bool:
+    """Whether schedules by the algorithm have `decisions`."""
+    return _space(name, task.workload, task.target, task.threads).position(decisions) is not None
+
+
+@cache
+def _space(name: str, workload: Workload, target: TargetKey, threads: int) -> Space:
+    return ALGORITHMS[name].space(workload, target.target(), threads)
 
 
 @cache

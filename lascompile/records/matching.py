@@ -1,7 +1,7 @@
 """Which record serves a task: what must be equal, what comes first, and what rules a record out.
 
 1. Equal must be: workload, target key, number of threads, version of TVM, and, by the record's algorithm, the
-   definition of the kernel. Its decisions must be some that the algorithm's schedule has today.
+   definition of the kernel. Its decisions must be some that the algorithm's schedule space has today.
 2. The same decisions measured again on the same device at the same activation rate: the last measurement counts.
 3. Decisions whose output was once found wrong are out, on any device, at any rate.
 4. Records of the task's device come first; those of others count only where it has none.
@@ -14,7 +14,7 @@ The batch does not matter: the workload has the rows of all images.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,20 +34,22 @@ class Known:
     Attributes:
         definition: Fingerprint of the kernel's definition, for one workload.
         decisions: The class of its schedule's decisions.
+        has: Whether the schedule can have such decisions, for a task of that workload.
     """
 
     definition: str
     decisions: type
+    has: Callable[[Task, Any], bool] = lambda task, decisions: True
 
     def why_not(self, record: Record) -> str | None:
-        """Why `record` does not apply any longer, or None."""
+        """Why `record` does not apply any longer, or never did, or None."""
         if record.definition != self.definition:
             return "of another definition of the kernel"
         try:
-            from_fields(self.decisions, dict(record.decisions), "decisions")
+            decisions = from_fields(self.decisions, dict(record.decisions), "decisions")
         except ValueError as error:
             return f"of another schedule ({error})"
-        return None
+        return None if self.has(record.task, decisions) else "of another schedule (its space has no such decisions)"
 
 
 Stored = Item[Record]

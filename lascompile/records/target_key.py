@@ -40,5 +40,13 @@ class TargetKey:
         features = FEATURES_THAT_MATTER.intersection(target.features).union(attributes)
         return TargetKey("llvm", target.mtriple.partition("-")[0], target.mcpu, tuple(sorted(features)))
 
+    def target(self) -> Target:
+        """A target that has this key, and nothing that the key leaves out: enough to tell which schedules there are."""
+        if self.kind == "cuda":
+            return Target("cuda", arch=self.arch)
+        features = tuple(name for name in self.features if name in FEATURES)
+        attributes = tuple(name for name in self.features if name not in FEATURES)
+        return Target("llvm", self.mcpu, f"{self.arch}-linux-gnu", features, attributes)
+
     def __str__(self) -> str:
         return f"{self.kind} {self.mcpu or self.arch}"

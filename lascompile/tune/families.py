@@ -1,6 +1,6 @@
-"""What can be tuned: the one table that joins an algorithm with its schedule space.
+"""What can be tuned: the one table that joins an algorithm with what the search has to know of it.
 
-A new kernel = an algorithm (`lascompile.plan.algorithms`), a space and its features (`schedules/`), and a row here.
+A new kernel = a space and its features (`schedules/`), an algorithm (`lascompile.plan.algorithms`), and a row here.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 
 from lascompile.plan.algorithms import BF16X3, DIRECT, WINOGRAD2, WINOGRAD4, Algorithm
 from lascompile.plan.numerics import Numerics
-from lascompile.schedules.cpu.bf16x3_space import bf16x3_features, bf16x3_space
-from lascompile.schedules.cpu.row_conv_space import row_conv_features, row_conv_space
-from lascompile.schedules.cpu.winograd_space import winograd_features, winograd_space
+from lascompile.schedules.cpu.bf16x3_space import bf16x3_features
+from lascompile.schedules.cpu.row_conv_space import row_conv_features
+from lascompile.schedules.cpu.winograd_space import winograd_features
 from lascompile.schedules.space import Space
 from lascompile.target import Target
 from lascompile.tune import conv_problem, winograd_problem
@@ -41,7 +41,6 @@ class Family:
 
     Attributes:
         algorithm: What computes a workload, given decisions.
-        space: Which decisions there are, for a workload, a target and a number of threads.
         features: What the cost model is told of decisions; as many numbers for every workload.
         make_problem: The argument maker: buffers for a workload whose rows are active as an `Activity` says, at an
             activation rate, by a seed; and what has to come out.
@@ -50,7 +49,6 @@ class Family:
     """
 
     algorithm: Algorithm
-    space: Callable[[Any, Target, int], Space]
     features: Callable[[Any, Any, Target, float], list[float]]
     make_problem: Callable[[Any, Activity, float, int], Problem]
     tolerance: float
@@ -60,14 +58,18 @@ class Family:
         """The algorithm's name."""
         return self.algorithm.name
 
+    def space(self, workload: Any, target: Target, threads: int) -> Space:
+        """Which decisions there are."""
+        return self.algorithm.space(workload, target, threads)
+
 
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
-        Family(DIRECT, row_conv_space, row_conv_features, conv_problem.make_problem, tolerance=1e-5),
-        Family(BF16X3, bf16x3_space, bf16x3_features, conv_problem.make_problem, tolerance=2e-4),
-        Family(WINOGRAD2, winograd_space, winograd_features, winograd_problem.make_problem, tolerance=3e-5),
-        Family(WINOGRAD4, winograd_space, winograd_features, winograd_problem.make_problem, tolerance=1e-4),
+        Family(DIRECT, row_conv_features, conv_problem.make_problem, tolerance=1e-5),
+        Family(BF16X3, bf16x3_features, conv_problem.make_problem, tolerance=2e-4),
+        Family(WINOGRAD2, winograd_features, winograd_problem.make_problem, tolerance=3e-5),
+        Family(WINOGRAD4, winograd_features, winograd_problem.make_problem, tolerance=1e-4),
     )
 }
 

@@ -127,6 +127,22 @@ def test_records_change_decisions(
     assert build_library(artifact) != library
 
 
+@pytest.mark.parametrize("wrong", [{"width": 0}, {"tile_rows": -3}, {"unroll": 7, "tile_rows": 1000}])
+def test_records_of_impossible_decisions_are_left_out(
+    model: Path,
+    tmp_path: Path,
+    candidates: Sequence[Candidate],
+    wrong: dict[str, int],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As somebody may have edited them; they would be the fastest."""
+    candidate = direct(candidates)
+    step = build(model, tmp_path, record(candidate, 1e-9, decisions=asdict(candidate.decisions) | wrong))
+    assert all("record" not in told for told in step.candidates)
+    [line] = [entry.getMessage() for entry in caplog.records if entry.name == "lascompile.records"]
+    assert "records left out, since they are of another schedule (its space has no such decisions): 1;" in line
+
+
 def build_library(artifact: Path) -> str:
     return hashlib.sha256((artifact / Manifest.read(artifact).library).read_bytes()).hexdigest()
 

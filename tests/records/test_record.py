@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lascompile import __version__
-from lascompile.records import Failure, Latency, Record, Versions, timestamp
+from lascompile.records import Failure, Latency, Record, TargetKey, Versions, timestamp
 from lascompile.target import parse_target
 from tests.records.samples import TASK, record
 
@@ -116,8 +116,6 @@ def test_the_versions_are_those_of_this_process():
 
 
 def test_keys_of_targets_leave_out_what_makes_no_difference():
-    from lascompile.records import TargetKey
-
     haswell = TargetKey.of(parse_target("llvm -mcpu=haswell -mtriple=x86_64-linux-gnu"))
     assert haswell == TargetKey("llvm", "x86_64", "haswell", ("avx", "avx2", "fma"))
     assert haswell == TargetKey.of(parse_target("llvm -mcpu=haswell -mtriple=x86_64-unknown-linux-gnu -mattr=-movbe"))
@@ -132,3 +130,20 @@ def test_keys_of_targets_leave_out_what_makes_no_difference():
 
 def test_tasks_can_be_told_apart():
     assert len({TASK, record().task, record(threads=4).task}) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "llvm -mtriple=x86_64-linux-gnu -mcpu=sapphirerapids",
+        "llvm -mtriple=x86_64-linux-gnu -mcpu=skylake-avx512 -mattr=+prefer-256-bit",
+        "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a78",
+        "cuda -arch=sm_70",
+    ],
+)
+def test_a_target_of_a_key(text):
+    """It has the vectors of the one that the key was made of."""
+    of = parse_target(text)
+    made = TargetKey.of(of).target()
+    assert TargetKey.of(made) == TargetKey.of(of)
+    assert (made.lanes, made.vector_registers, made.isa) == (of.lanes, of.vector_registers, of.isa)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isfinite
 
 import numpy as np
@@ -50,3 +51,16 @@ def test_points_can_be_scheduled_and_told_apart(family, name, target, threads):
     assert len(set(map(tuple, features))) == len(set(some))
     for point in some[:2]:
         family.algorithm.schedule(workload, point)
+
+
+@pytest.mark.parametrize(("family", "name", "target", "threads"), CASES)
+@pytest.mark.parametrize("value", [0, -1, 10**6])
+def test_impossible_values_are_no_points_and_no_errors(family, name, target, threads, value):
+    space = family.space(WORKLOADS[name], target, threads)
+    for field, values in space.values.items():
+        if isinstance(values[0], bool):
+            continue
+        given = (value,) if isinstance(values[0], tuple) else value
+        changed = replace(space.default, **{field: given})
+        held = given in values
+        assert space.allows(changed) <= held and (space.position(changed) is not None) <= held
