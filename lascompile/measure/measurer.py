@@ -185,5 +185,6 @@ class Measurer:
 
 def _name(items: Sequence[Measurable]) -> str:
     """The first kernel's, without its algorithm, and how many more."""
-    names = list(dict.fromkeys(item.kernel.task.name.rpartition(" ")[0] for item in items))
+    tasks = (item.kernel.task for item in items)
+    names = list(dict.fromkeys(task.name.removesuffix(f" {task.family.name}") for task in tasks))
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"

@@ -1,0 +1,105 @@
+"""`lascompile measure`, through the command line's own entry."""
+
+from __future__ import annotations
+
+import json
+
+import onnx
+import pytest
+
+from lascompile.cli.main import main
+from lascompile.latency import LatencyTable
+from lascompile.measure.measurer import Measurer
+from tests.masked_nets import masked_network
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("measure") / "m.onnx"
+    onnx.save(masked_network(head=True, blocks=1), path)
+    return path
+
+
+def measure(*arguments: object) -> int:
+    return main(["measure", *map(str, arguments)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give either an ONNX file or --arch"),
+        (["m.onnx", "--granularity", "4,4,2,1"], "--granularity is for --arch"),
+        (["m.onnx", "--repeats", "0"], "--repeats is 0, but at least 1 is needed"),
+        (["m.onnx", "--again", "0"], "--again is 0, but at least 1 is needed"),
+        (["m.onnx", "--time-limit", "0"], "--time-limit is 0 minutes"),
+        (["m.onnx", "--activation-rate", "half"], "activation rate 'half'"),
+        (["m.onnx", "--target", "rocm"], "target 'rocm': no such kind 'rocm'"),
+        (["m.onnx", "--key", "tx2"], "--key needs --tracker"),
+        (["m.onnx", "--tracker", "127.0.0.1:1", "--key", "tx2"], "--tracker 127.0.0.1:1: no tracker answers there"),
+        (["nowhere.onnx"], "nowhere.onnx"),
+        (["--arch", "alexnet"], "unknown architecture 'alexnet'"),
+        (["m.onnx", "--frequency", "1"], "unrecognized arguments: --frequency 1 (see lascompile measure --help)"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(arguments, message, capsys):
+    assert measure(*arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_gpus_are_known_but_not_measured_yet(model, capsys):
+    assert measure(model, "--target", "cuda", "-arch=sm_70") == 5
+    assert "so nothing to measure: use --target llvm" in capsys.readouterr().err
+
+
+def test_help(capsys):
+    with pytest.raises(SystemExit):
+        measure("--help")
+    assert "--activation-rate R,...\n                        of all masks (default: 0.1,0.25,0.5,0.75,1)" in (
+        capsys.readouterr().out
+    )
+
+
+def test_dry_run_measures_nothing(model, tmp_path, capsys):
+    folder = tmp_path / "r"
+    assert measure(model, "--dry-run", "--records", folder) == 0
+    out = capsys.readouterr().out
+    assert "0.1,0.25,0.5,0.75,1" in out and "to measure, about" in out.splitlines()[-1]
+    assert measure(model, "--dry-run", "--records", folder, "--json", "--activation-rate", 0.5) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["to_measure"] == len(plan["cells"]) > 3 and not any(cell["on_record"] for cell in plan["cells"])
+    assert {cell["activation_rate"] for cell in plan["cells"]} == {0.5, 1.0}
+    assert not folder.exists()
+
+
+def test_again_needs_rows(model, tmp_path, capsys):
+    assert measure(model, "--again", 3, "--records", tmp_path) == 2
+    assert "no row of this network stands in" in capsys.readouterr().err
+
+
+def test_measuring_going_on_and_measuring_again(model, tmp_path, capsys):
+    common = [model, "--threads", 1, "--numerics", "exact", "--records", tmp_path, "--repeats", 3]
+    assert measure(*common, "--activation-rate", 0.5, "--json") == 0
+    first = json.loads(capsys.readouterr().out)
+    assert first["measured"] == len(first["rows"]) == first["cells"] > 3
+    assert first["failed"] == [] and first["on_record"] == 0
+    assert measure(*common, "--activation-rate", "0.25,0.5", "--quiet") == 0
+    output = capsys.readouterr()
+    assert f"{first['measured']} on record before" in output.out and output.err == ""
+    rows = len(list(LatencyTable(tmp_path).rows()))
+    assert measure(*common, "--activation-rate", "0.25,0.5") == 0
+    assert capsys.readouterr().out.startswith("0 cells measured in 0 s")
+    assert measure(*common, "--again", 2) == 0
+    out = capsys.readouterr().out
+    assert "ratio" in out and "of 2 rows that were measured again agree within 10%" in out
+    assert len(list(LatencyTable(tmp_path).rows())) == rows + 2
+    assert main(["table", "plot", "--records", str(tmp_path), "-o", str(tmp_path / "t.png")]) == 0
+
+
+def test_after_ctrl_c_the_summary_says_what_is_left(model, tmp_path, capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Measurer, "run", interrupted)
+    assert measure(model, "--threads", 1, "--activation-rate", 0.5, "--records", tmp_path) == 130
+    assert "left to measure" in capsys.readouterr().out
