@@ -131,7 +131,8 @@ def _runner(fleet: Fleet | None) -> Runner:
 
 def _print_plan(args: argparse.Namespace, tuner: Tuner) -> int:
     from lascompile.cli.console import output_console
-    from lascompile.report.tuning_table import duration, progress_json, progress_table
+    from lascompile.report.tuning_plan import plan_json, plan_table, planned_kernels
+    from lascompile.report.tuning_table import duration, progress_json
     from lascompile.tune.tuner import SECONDS_PER_TRIAL
 
     progress = tuner.progress
@@ -139,10 +140,12 @@ def _print_plan(args: argparse.Namespace, tuner: Tuner) -> int:
     seconds = left * SECONDS_PER_TRIAL / max(1, args.jobs)
     if args.time_limit is not None:
         seconds = min(seconds, 60 * args.time_limit)
+    kernels = planned_kernels(progress)
     if args.json:
-        print(json.dumps({**progress_json(progress), "trials_left": left, "left_s": seconds}, indent=1))
+        planned = {"kernels": plan_json(kernels), "trials_left": left, "left_s": seconds}
+        print(json.dumps({**progress_json(progress), **planned}, indent=1))
         return 0
-    output_console().print(progress_table(progress))
+    output_console().print(plan_table(kernels))
     print(f"{len(progress.tasks)} tasks, {left} trials to make, {progress.trials} on record, about {duration(seconds)}")
     return 0
 

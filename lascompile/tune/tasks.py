@@ -79,10 +79,8 @@ class TuningTask:
     @property
     def name(self) -> str:
         """For people: what it does, its shape, its algorithm."""
-        w = self.workload
-        if isinstance(w, WinogradWorkload):
-            return f"{w.name()} {w.in_channels}→{w.out_channels} ×{w.tiles} tiles"
-        return f"{w.name()} {w.in_channels}→{w.out_channels} ×{w.rows} {self.family.name}"
+        kernel = describe(self.workload)
+        return kernel if isinstance(self.workload, WinogradWorkload) else f"{kernel} {self.family.name}"
 
     @property
     def contest(self) -> Contest:
@@ -105,6 +103,12 @@ class TuningTask:
     def at(self, activation_rate: float) -> TuningTask:
         """The same at another activation rate."""
         return replace(self, setting=replace(self.setting, activation_rate=activation_rate))
+
+
+def describe(workload: Form) -> str:
+    """For people: what a kernel does, and its shape."""
+    size = f"{workload.tiles} tiles" if isinstance(workload, WinogradWorkload) else str(workload.rows)
+    return f"{workload.name()} {workload.in_channels}→{workload.out_channels} ×{size}"
 
 
 def tasks_of_model(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -75,6 +76,9 @@ def test_dry_run_makes_nothing(model, tmp_path, capsys):
     assert tune(model, "--dry-run", "--trials", 20, "--records", tmp_path / "r") == 0
     out = capsys.readouterr().out
     assert "20 trials to make, 0 on record, about 30 s" in out and "conv" in out
+    shares = [float(share) for share in re.findall(r" (\d+\.\d)% ", out)]
+    assert shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(100, abs=1)
+    assert max(map(len, out.splitlines())) <= 100
     assert not (tmp_path / "r").exists()
 
 
