@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lascompile.analysis.demand import Window
+from lascompile.lower.tiles import cut_into_tiles
 from lascompile.plan.algorithms import ALGORITHMS, Algorithm
 from lascompile.plan.numerics import Numerics
 from lascompile.target import Target
-from lascompile.tune.activity import Activity, Decided, Dilated, active_pixels, decide
-from lascompile.tune.conv_problem import make_problem
-from lascompile.workload import ROW_SLACK, ConvWorkload, Epilogue, WindowShape, WinogradWorkload, channel_stride
+from lascompile.tune import conv_problem, winograd_problem
+from lascompile.tune.activity import Activity, Decided, Dilated, Tiles
+from lascompile.tune.problem import Form
+from lascompile.workload import ConvWorkload, Epilogue, WindowShape, WinogradWorkload, channel_stride
 
 _RELU = (("relu",),)
 _SEED = 0
 
 CONVOLUTIONS = ("conv1", "conv2", "conv3")
-
-Form = ConvWorkload | WinogradWorkload
-"""A convolution as an algorithm takes it."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,13 @@ def call_of(stage: Stage, convolution: str, form: Form, rate: float) -> Call:
     """The kernel's buffers under a coherent mask with the share `rate` of the patches on."""
     workload = workload_of(stage, convolution)
     activity = _activity(stage, convolution)
-    problem = make_problem(workload, activity, rate, _SEED)
+    problem = conv_problem.make_problem(workload, activity, rate, _SEED)
     flops = 2 * problem.count * workload.taps * workload.in_channels * workload.out_channels
     arrays, flops_of_form = problem.arrays, flops
     if isinstance(form, WinogradWorkload):
-        arrays = {name: problem.arrays[name] for name in ("input", "bias", "output")}
-        arrays |= _tile_tables(stage, form, activity, rate)
-        flops_of_form = form.flops * int(arrays["count"][0]) // form.tiles
+        tiled = replace(activity, window=None, tiles=_tiles(stage, form.m), packs=True)
+        in_tiles = winograd_problem.make_problem(form, tiled, rate, _SEED)
+        arrays, flops_of_form = in_tiles.arrays, form.flops * in_tiles.count // form.tiles
     return Call(arrays, problem.count, flops, flops_of_form, _row_bytes(form, arrays, problem.count))
 
 
@@ -121,23 +121,11 @@ def _tile_workload(rows: ConvWorkload, stage: Stage, m: int) -> WinogradWorkload
     )
 
 
-def _tile_tables(stage: Stage, form: WinogradWorkload, activity: Activity, rate: float) -> dict[str, np.ndarray]:
-    """Tables of the active tiles, from packed rows to packed rows, and how many there are."""
-    decisions = decide(activity, rate, _SEED)
-    assert activity.rows is not None and activity.source is not None
-    active = active_pixels(activity.rows, decisions).reshape(stage.size, stage.size)
-    packed = active_pixels(activity.source, decisions).reshape(stage.size, stage.size)
-    m, trash = form.m, stage.pixels + 1
-    # Beyond the map nothing is active: row 0.
-    reads = np.pad(np.cumsum(packed).reshape(packed.shape) * packed, 1)
-    writes = np.where(active, np.cumsum(active).reshape(active.shape), trash)
-    corners = [(y, x) for y in range(0, stage.size, m) for x in range(0, stage.size, m) if active[y, x]]
-    input_table = np.zeros((form.tiles + ROW_SLACK, form.positions), np.int32)
-    output_table = np.full((form.tiles + ROW_SLACK, m**2), trash, np.int32)
-    for tile, (y, x) in enumerate(corners):
-        input_table[tile] = reads[y : y + m + 2, x : x + m + 2].reshape(-1)
-        output_table[tile] = writes[y : y + m, x : x + m].reshape(-1)
-    return {"input_table": input_table, "output_table": output_table, "count": np.array([len(corners)], np.int32)}
+def _tiles(stage: Stage, m: int) -> Tiles:
+    """Those of the map, which no patch's edge cuts."""
+    size = (stage.size, stage.size)
+    tiling = cut_into_tiles(Window((3, 3), (1, 1), (1, 1), (1, 1), size, size), 1, m, None)
+    return Tiles.of(tiling.inputs, tiling.outputs)
 
 
 def _activity(stage: Stage, convolution: str) -> Activity:
