@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from lascompile.journal.journal import Journal
-from lascompile.journal.tree import JournalTree
+from lascompile.journal.journal import Damage, Journal
+from lascompile.journal.tree import JournalTree, Merged
 
 _LOG = logging.getLogger("lascompile.journal")
 
@@ -43,19 +43,31 @@ class Unreadable:
 
 
 class Collection(Generic[T]):
-    """The objects in `own`, a tree that is written to, and in `shipped`, one that is only read.
+    """The objects in `folder`, which is written to, and in `shipped`, which is only read.
 
-    `parse` makes an object of a line's data, or raises ValueError and says why not.
+    Both hold `<device>/tvm-<version>/<name>`. May be shared between threads, and `folder` between processes.
+
+    Args:
+        parse: Makes an object of a line's data, or raises ValueError and says why not.
+        place: Device, version of TVM, and data of an object: where its line belongs, and what stands there.
     """
 
-    def __init__(self, own: JournalTree, shipped: Path | None, parse: Callable[[Mapping[str, Any]], T]) -> None:
-        self.own = own
-        self._parse = parse
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        shipped: Path | None,
+        parse: Callable[[Mapping[str, Any]], T],
+        place: Callable[[T], tuple[str, str, Mapping[str, Any]]],
+    ) -> None:
+        self.folder = folder
+        self._own = JournalTree(folder, name)
+        self._parse, self._place = parse, place
         # One folder that is both is the user's.
-        is_other = shipped is not None and shipped.resolve() != own.root.resolve()
-        self._shipped = JournalTree(shipped, own.name) if shipped is not None and is_other else None
+        is_other = shipped is not None and shipped.resolve() != folder.resolve()
+        self._shipped = JournalTree(shipped, name) if shipped is not None and is_other else None
         self._parsed: dict[bytes, T | _Refused] = {}
-        self._said: set[Unreadable] = set()
+        self._reported: set[Unreadable] = set()
 
     def items(self, *, shipped: bool = True) -> Iterator[Item[T]]:
         """All objects, file by file, in the order in which they were written."""
@@ -67,29 +79,48 @@ class Collection(Generic[T]):
         """The lines that are sound, but not for this version of lascompile."""
         return [line for line in self._lines(shipped) if isinstance(line, Unreadable)]
 
-    def append(self, lines: Iterable[tuple[str, str, Mapping[str, Any]]]) -> None:
-        """Write lines to `own`; each is a device, a version of TVM, and the data.
+    def damaged(self) -> list[Damage]:
+        """The lines in `folder` that cannot be read; the next write moves them aside."""
+        return self._own.damaged()
+
+    def quarantined(self) -> int:
+        """How many damaged lines of `folder` were moved aside."""
+        return self._own.quarantined()
+
+    def append(self, *values: T) -> None:
+        """Write objects; they are on the disk when this returns.
 
         Raises:
-            LascompileError, OSError: As for `Journal.append`.
+            TypeError: One holds what is no value of JSON's.
+            LascompileError: Another process holds the lock.
+            OSError: The folder cannot be written to.
         """
         by_journal: dict[Journal, list[Mapping[str, Any]]] = {}
-        for device, tvm, data in lines:
-            by_journal.setdefault(self.own.journal(device, tvm), []).append(data)
+        for device, tvm, data in map(self._place, values):
+            by_journal.setdefault(self._own.journal(device, tvm), []).append(data)
         for journal, together in by_journal.items():
             journal.append(*together)
 
-    def prune(self, unwanted: Callable[[Item[T]], bool]) -> int:
-        """Remove objects of `own`; returns how many. What cannot be read stays.
+    def merge(self, source: Path) -> Merged:
+        """Copy the lines below the folder `source` that are not here yet; a second time adds nothing.
 
         Raises:
-            LascompileError, OSError: As for `Journal.append`.
+            UsageError: `source` is no folder, or holds no such lines.
+            LascompileError, OSError: As for `append`.
+        """
+        return self._own.merge(source)
+
+    def prune(self, unwanted: Callable[[Item[T]], bool]) -> int:
+        """Remove objects of `folder`; returns how many. What cannot be read stays.
+
+        Raises:
+            LascompileError, OSError: As for `append`.
         """
         doomed = {item.payload for item in self.items(shipped=False) if unwanted(item)}
-        return sum(journal.prune(lambda entry: entry.payload not in doomed) for journal in self.own.journals())
+        return sum(journal.prune(lambda entry: entry.payload not in doomed) for journal in self._own.journals())
 
     def _lines(self, shipped: bool) -> Iterator[Item[T] | Unreadable]:
-        for journal in self.own.journals():
+        for journal in self._own.journals():
             yield from self._lines_of(journal, shipped=False)
         if shipped and self._shipped is not None:
             for journal in self._shipped.journals():
@@ -116,8 +147,8 @@ class Collection(Generic[T]):
 
     def _report(self, unreadable: list[Unreadable]) -> None:
         """One line on the log for all that are new, by file and reason."""
-        news = [line for line in unreadable if line not in self._said]
-        self._said.update(news)
+        news = [line for line in unreadable if line not in self._reported]
+        self._reported.update(news)
         counts = Counter((line.path, line.why) for line in news)
         for line in news:
             count = counts.pop((line.path, line.why), 0)

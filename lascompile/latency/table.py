@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from lascompile.journal import Collection, Damage, Item, JournalTree, Merged, Unreadable, to_payload
+from lascompile.journal import Collection, Item, to_payload
 from lascompile.records import Latency, Task, Versions, shipped_folder, timestamp, user_folder
-from lascompile.records.fields import from_fields, to_fields
+from lascompile.records.fields import from_stored, to_fields
 from lascompile.records.folders import check_folder
 from lascompile.records.matching import is_dynamic
 from lascompile.records.measured import installed_tvm
-from lascompile.records.record import check_schema
 
 SCHEMA = 1
 FILE_NAME = "latency.jsonl"
@@ -77,8 +76,7 @@ class Row:
         Raises:
             ValueError: It is of a newer schema, of a kind of workload that this version does not know, or no row.
         """
-        check_schema(stored, SCHEMA)
-        row: Row = from_fields(Row, dict(stored), extra=True)
+        row: Row = from_stored(Row, stored, SCHEMA)
         return row
 
 
@@ -101,55 +99,20 @@ class Estimate:
         return len({row.cell.task.activation_rate for row in self.rows}) > 1
 
 
-class LatencyTable:
-    """The rows in `folder`, which is written to, and those in `shipped`, which are read only.
-
-    Both hold `<device>/tvm-<version>/latency.jsonl`.
-    """
+class LatencyTable(Collection[Row]):
+    """The rows in `folder`, which is written to, and those in `shipped`, which are read only."""
 
     def __init__(self, folder: Path, shipped: Path | None = None) -> None:
-        self.folder = folder
-        self._tree = JournalTree(folder, FILE_NAME)
-        self._collection = Collection(self._tree, shipped, Row.from_json)
-
-    def append(self, *rows: Row) -> None:
-        """Write rows; they are on the disk when this returns.
-
-        Raises:
-            LascompileError: Another process holds the lock.
-            OSError: The folder cannot be written to.
-        """
-        self._collection.append((row.cell.task.device, row.versions.tvm, row.to_json()) for row in rows)
+        super().__init__(folder, FILE_NAME, shipped, Row.from_json, _place)
 
     def rows(self, *, shipped: bool = True) -> Iterator[Item[Row]]:
         """All rows that can be read, file by file, in the order in which they were written."""
-        return self._collection.items(shipped=shipped)
-
-    def unreadable(self, *, shipped: bool = True) -> list[Unreadable]:
-        """The lines that are sound, but not for this version of lascompile."""
-        return self._collection.unreadable(shipped=shipped)
-
-    def damaged(self) -> list[Damage]:
-        """The lines in `folder` that cannot be read; the next write moves them aside."""
-        return self._tree.damaged()
-
-    def quarantined(self) -> int:
-        """How many damaged lines of `folder` were moved aside."""
-        return self._tree.quarantined()
+        return self.items(shipped=shipped)
 
     def missing(self, cells: Iterable[Cell]) -> list[Cell]:
         """Those of `cells` that were not measured with this TVM yet, in order: where an interrupted run goes on."""
         present = {item.value.cell.identity for item in self.rows(shipped=False) if _is_current(item.value)}
         return [cell for cell in cells if cell.identity not in present]
-
-    def merge(self, source: Path) -> Merged:
-        """Copy the rows below the folder `source` that are not here yet; a second time adds nothing.
-
-        Raises:
-            UsageError: `source` is no folder, or holds no table.
-            LascompileError, OSError: As for `append`.
-        """
-        return self._tree.merge(source)
 
     def latency(
         self,
@@ -198,6 +161,10 @@ def open_table(folder: Path | None = None) -> LatencyTable:
         UsageError: `folder` is a file.
     """
     return LatencyTable(check_folder(folder if folder is not None else user_folder()), shipped_folder())
+
+
+def _place(row: Row) -> tuple[str, str, Mapping[str, Any]]:
+    return row.cell.task.device, row.versions.tvm, row.to_json()
 
 
 def _is_current(row: Row) -> bool:

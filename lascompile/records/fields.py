@@ -72,6 +72,20 @@ def from_fields(kind: Any, value: Any, where: str = "", extra: bool = False) -> 
     return _scalar(origin or kind, value, where)
 
 
+def from_stored(kind: Any, stored: Mapping[str, Any], schema: int) -> Any:
+    """The object of class `kind` in a line of a journal, written by this schema or an older one.
+
+    Raises:
+        ValueError: A newer version wrote it, or it does not fit.
+    """
+    found = stored.get("schema")
+    if type(found) is not int or found < 1:
+        raise ValueError("it has no schema number")
+    if found > schema:
+        raise ValueError(f"a newer lascompile wrote it (schema {found}, this one reads up to {schema})")
+    return from_fields(kind, dict(stored), extra=True)
+
+
 def _workload(value: Any, where: str) -> Workload:
     name = value.get("type") if isinstance(value, dict) else None
     kind = next((kind for kind in _subclasses(Workload) if kind.__name__ == name), None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lascompile.journal import to_payload
-from lascompile.records.fields import from_fields, to_fields
+from lascompile.records.fields import from_stored, to_fields
 from lascompile.records.measured import Failure, Latency, Versions, timestamp
 from lascompile.records.target_key import TargetKey
 from lascompile.workload import Workload
@@ -102,19 +102,5 @@ class Record:
         Raises:
             ValueError: It is of a newer schema, of a kind of workload that this version does not know, or no record.
         """
-        check_schema(stored, SCHEMA)
-        record: Record = from_fields(Record, dict(stored), extra=True)
+        record: Record = from_stored(Record, stored, SCHEMA)
         return record
-
-
-def check_schema(stored: Mapping[str, Any], known: int) -> None:
-    """Refuse what a newer version wrote.
-
-    Raises:
-        ValueError: It is of a schema above `known`, or has none.
-    """
-    schema = stored.get("schema")
-    if type(schema) is not int or schema < 1:
-        raise ValueError("it has no schema number")
-    if schema > known:
-        raise ValueError(f"a newer lascompile wrote it (schema {schema}, this one reads up to {known})")

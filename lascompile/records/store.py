@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from lascompile.journal import Collection, Damage, JournalTree, Merged, Unreadable
+from lascompile.journal import Collection
 from lascompile.records.matching import Known, Match, Stored, find_best
 from lascompile.records.measured import installed_tvm
 from lascompile.records.record import Record, Task
@@ -16,43 +17,16 @@ _LOG = logging.getLogger("lascompile.records")
 FILE_NAME = "trials.jsonl"
 
 
-class RecordStore:
-    """The records in `folder`, which is written to, and those in `shipped`, which are read only.
-
-    Both hold `<device>/tvm-<version>/trials.jsonl`. May be shared between threads, and `folder` between processes.
-    """
+class RecordStore(Collection[Record]):
+    """The records in `folder`, which is written to, and those in `shipped`, which are read only."""
 
     def __init__(self, folder: Path, shipped: Path | None = None) -> None:
-        self.folder = folder
-        self._tree = JournalTree(folder, FILE_NAME)
-        self._collection = Collection(self._tree, shipped, Record.from_json)
+        super().__init__(folder, FILE_NAME, shipped, Record.from_json, _place)
         self._said: set[object] = set()
-
-    def append(self, *records: Record) -> None:
-        """Write records; they are on the disk when this returns.
-
-        Raises:
-            TypeError: A decision is no value of JSON's.
-            LascompileError: Another process holds the lock.
-            OSError: The folder cannot be written to.
-        """
-        self._collection.append((item.task.device, item.versions.tvm, item.to_json()) for item in records)
 
     def records(self, *, shipped: bool = True) -> Iterator[Stored]:
         """All records that can be read, file by file, in the order in which they were written."""
-        return self._collection.items(shipped=shipped)
-
-    def unreadable(self, *, shipped: bool = True) -> list[Unreadable]:
-        """The lines that are sound, but not for this version of lascompile."""
-        return self._collection.unreadable(shipped=shipped)
-
-    def damaged(self) -> list[Damage]:
-        """The lines in `folder` that cannot be read; the next write moves them aside."""
-        return self._tree.damaged()
-
-    def quarantined(self) -> int:
-        """How many damaged lines of `folder` were moved aside."""
-        return self._tree.quarantined()
+        return self.items(shipped=shipped)
 
     def best(self, task: Task, known: Mapping[str, Known]) -> Match | None:
         """The record that serves `task` best, by the rules of `lascompile.records.matching`.
@@ -90,23 +64,6 @@ class RecordStore:
             and known[item.value.algorithm].why_not(item.value) is None
         ]
 
-    def merge(self, source: Path) -> Merged:
-        """Copy the records below the folder `source` that are not here yet; a second time adds nothing.
-
-        Raises:
-            UsageError: `source` is no folder, or holds no records.
-            LascompileError, OSError: As for `append`.
-        """
-        return self._tree.merge(source)
-
-    def prune(self, unwanted: Callable[[Stored], bool]) -> int:
-        """Remove records of `folder`; returns how many. What cannot be read stays.
-
-        Raises:
-            LascompileError, OSError: As for `append`.
-        """
-        return self._collection.prune(unwanted)
-
     def _report_outdated(self, task: Task, counts: Mapping[tuple[str, str], int], served: bool) -> None:
         for (algorithm, why_not), count in counts.items():
             if self._is_news((task.workload, algorithm, why_not)):
@@ -126,6 +83,10 @@ class RecordStore:
         is_new = what not in self._said
         self._said.add(what)
         return is_new
+
+
+def _place(record: Record) -> tuple[str, str, Mapping[str, Any]]:
+    return record.task.device, record.versions.tvm, record.to_json()
 
 
 def _may_serve(record: Record, task: Task) -> bool:

@@ -146,7 +146,7 @@ def test_merging_is_idempotent(tmp_path):
 def test_damaged_and_newer_lines_are_left_out(table, caplog):
     caplog.set_level(logging.WARNING, "lascompile")
     table.append(row(1e-3), row(2e-3, 0.6))
-    table._tree.journal("A CPU", "0.27.0.post1").append({**row().to_json(), "schema": 9})
+    table._own.journal("A CPU", "0.27.0.post1").append({**row().to_json(), "schema": 9})
     path = table.folder / FILE
     path.write_bytes(path.read_bytes().replace(b'"median_s":0.001', b'"median_s":0.002', 1))
     fresh = LatencyTable(table.folder)

@@ -165,7 +165,7 @@ def test_two_stores_on_one_folder_see_each_other(folder):
 
 def test_lines_for_a_newer_version_are_kept_and_named_once(store, folder, said):
     store.append(record(1e-3))
-    journal = store._tree.journal("A CPU", "0.27.0.post1")
+    journal = store._own.journal("A CPU", "0.27.0.post1")
     newer = {**record().to_json(), "schema": 2}
     journal.append(newer, newer | {"seed": 1})
     unknown = record().to_json()
