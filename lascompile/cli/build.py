@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lascompile.cli.console import output_console
-from lascompile.cli.records import add_folder_argument
+from lascompile.cli.measured_folder import add_folder_argument
 from lascompile.cli.shapes import add_shape_argument, parse_shapes
 
 if TYPE_CHECKING:

@@ -9,18 +9,21 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lascompile.cli.console import output_console
+from lascompile.cli.measured_folder import (
+    SCHEMA,
+    add_folder_argument,
+    add_sources_argument,
+    existing_folder,
+    merge,
+    print_contents,
+    print_json,
+)
 from lascompile.errors import UsageError
 
 if TYPE_CHECKING:
-    from lascompile.journal import Damage, Unreadable
-    from lascompile.records import Record, Stored
-
-SCHEMA = 1
+    from lascompile.records import Record, RecordStore, Stored
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--device", metavar="NAME", help="only records of this device")
     listing.set_defaults(act=_list)
     merging = actions.add_parser("merge", help="copy the records of other folders, those that are missing")
-    merging.add_argument("sources", nargs="+", type=Path, metavar="DIR", help="folder of records, as from a board")
+    add_sources_argument(merging)
     merging.set_defaults(act=_merge)
     pruning = actions.add_parser("prune", help="remove records that are not needed")
     pruning.add_argument("--failed", action="store_true", help="failed trials, except those whose output was wrong")
@@ -45,47 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--json", action="store_true", help="print JSON")
 
 
-def add_folder_argument(parser: argparse._ActionsContainer) -> None:
-    """`--records DIR`, for every command that has to do with them."""
-    parser.add_argument("--records", type=Path, metavar="DIR", help="folder (default: ~/.cache/lascompile/records)")
-
-
 def run(args: argparse.Namespace) -> int:
     """Does what the action says."""
     code: int = args.act(args)
     return code
-
-
-def existing_folder(folder: Path | None) -> Path | None:
-    """`folder`, if it is None or there.
-
-    Raises:
-        UsageError: There is no such folder.
-    """
-    if folder is not None and not folder.exists():
-        raise UsageError(f"--records {folder}: no such folder")
-    return folder
-
-
-def print_troubles(damaged: Sequence[Damage], unreadable: Sequence[Unreadable], quarantined: int) -> None:
-    """How many lines were left out, where there are any; the log has named them."""
-    counts = {
-        "damaged; the next write moves them aside": len(damaged),
-        "damaged and moved to a file .quarantine": quarantined,
-        "of another version of lascompile": len(unreadable),
-    }
-    for what, count in counts.items():
-        if count:
-            print(f"lines left out: {count} {what}")
-
-
-def troubles_to_json(damaged: Sequence[Damage], unreadable: Sequence[Unreadable], quarantined: int) -> dict[str, Any]:
-    """The same for machines, line by line."""
-
-    def lines(found: Sequence[Damage | Unreadable]) -> list[dict[str, Any]]:
-        return [{"path": str(line.path), "line": line.line, "why": line.why} for line in found]
-
-    return {"damaged": lines(damaged), "unreadable": lines(unreadable), "quarantined": quarantined}
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -95,37 +61,19 @@ def _list(args: argparse.Namespace) -> int:
     store = open_store(existing_folder(args.records))
     items = [item for item in store.records() if args.device in (None, item.value.task.device)]
     summaries = summarize(items)
-    troubles = store.damaged(), store.unreadable(), store.quarantined()
     if args.json:
-        tasks = [summary.to_json() for summary in summaries]
-        print(json.dumps({"schema": SCHEMA, "tasks": tasks, **troubles_to_json(*troubles)}, indent=1))
+        print_json(store, tasks=[summary.to_json() for summary in summaries])
         return 0
-    console = output_console()
-    for heading, table in task_tables(summaries):
-        console.print(heading, style="bold", markup=False)
-        console.print(table)
-        console.print()
-    if summaries:
-        print(f"{len(summaries)} tasks, {len(items)} trials")
-    else:
-        of_device = f" of {args.device!r}" if args.device else ""
-        print(f"no records{of_device} in {store.folder}; lascompile tune makes them")
-    print_troubles(*troubles)
+    of_device = f" of {args.device!r}" if args.device else ""
+    none = f"no records{of_device} in {store.folder}; lascompile tune makes them"
+    print_contents(store, task_tables(summaries), f"{len(summaries)} tasks, {len(items)} trials" if summaries else none)
     return 0
 
 
 def _merge(args: argparse.Namespace) -> int:
     from lascompile.records import open_store
 
-    store = open_store(args.records)
-    merged = {str(source): store.merge(source) for source in args.sources}
-    if args.json:
-        sources = {source: asdict(count) for source, count in merged.items()}
-        print(json.dumps({"schema": SCHEMA, "folder": str(store.folder), "sources": sources}, indent=1))
-    else:
-        for source, count in merged.items():
-            print(f"{source}: {count.added} records added to {store.folder}, {count.present} were there already")
-    return 0
+    return merge(open_store(args.records), args, "records")
 
 
 def _prune(args: argparse.Namespace) -> int:
@@ -150,10 +98,9 @@ def _prune(args: argparse.Namespace) -> int:
     return 0
 
 
-def _remove(store: Any, unwanted: Sequence[Stored]) -> int:
+def _remove(store: RecordStore, unwanted: Sequence[Stored]) -> int:
     doomed = {item.payload for item in unwanted}
-    removed: int = store.prune(lambda item: item.payload in doomed)
-    return removed
+    return store.prune(lambda item: item.payload in doomed)
 
 
 def _is_outdated(record: Record) -> bool:

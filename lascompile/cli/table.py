@@ -9,18 +9,23 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lascompile.cli.console import output_console
-from lascompile.cli.records import add_folder_argument, existing_folder, print_troubles, troubles_to_json
+from lascompile.cli.measured_folder import (
+    SCHEMA,
+    add_folder_argument,
+    add_sources_argument,
+    existing_folder,
+    merge,
+    print_contents,
+    print_json,
+)
 from lascompile.errors import UsageError
 
 if TYPE_CHECKING:
     from lascompile.latency import LatencyTable, Row
 
-SCHEMA = 1
 _ENDINGS = (".png", ".svg")
 
 
@@ -30,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     showing = actions.add_parser("show", help="the rows")
     showing.set_defaults(act=_show)
     merging = actions.add_parser("merge", help="copy the rows of other folders, those that are missing")
-    merging.add_argument("sources", nargs="+", type=Path, metavar="DIR", help="folder of records, as from a board")
+    add_sources_argument(merging)
     merging.set_defaults(act=_merge)
     plotting = actions.add_parser("plot", help="draw latency against r, as PNG or SVG")
     plotting.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="a .png or .svg file")
@@ -55,33 +60,18 @@ def _show(args: argparse.Namespace) -> int:
 
     table = open_table(existing_folder(args.records))
     rows = _rows(table, args)
-    troubles = table.damaged(), table.unreadable(), table.quarantined()
     if args.json:
-        shown = [row_to_json(row) for row in rows]
-        print(json.dumps({"schema": SCHEMA, "rows": shown, **troubles_to_json(*troubles)}, indent=1))
+        print_json(table, rows=[row_to_json(row) for row in rows])
         return 0
-    console = output_console()
-    for heading, shown_table in latency_tables(rows):
-        console.print(heading, style="bold", markup=False)
-        console.print(shown_table)
-        console.print()
-    print(f"{len(rows)} rows" if rows else f"no such rows in {table.folder}; lascompile table merge adds rows")
-    print_troubles(*troubles)
+    none = f"no such rows in {table.folder}; lascompile table merge adds rows"
+    print_contents(table, latency_tables(rows), f"{len(rows)} rows" if rows else none)
     return 0
 
 
 def _merge(args: argparse.Namespace) -> int:
     from lascompile.latency import open_table
 
-    table = open_table(args.records)
-    merged = {str(source): table.merge(source) for source in args.sources}
-    if args.json:
-        sources = {source: asdict(count) for source, count in merged.items()}
-        print(json.dumps({"schema": SCHEMA, "folder": str(table.folder), "sources": sources}, indent=1))
-    else:
-        for source, count in merged.items():
-            print(f"{source}: {count.added} rows added to {table.folder}, {count.present} were there already")
-    return 0
+    return merge(open_table(args.records), args, "rows")
 
 
 def _plot(args: argparse.Namespace) -> int:

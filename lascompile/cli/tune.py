@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from lascompile.cli.live_display import LiveDisplay
-from lascompile.cli.records import add_folder_argument
+from lascompile.cli.measured_folder import add_folder_argument
 from lascompile.cli.shapes import parse_shapes
 from lascompile.cli.tuning_arguments import (
     add_device_arguments,
