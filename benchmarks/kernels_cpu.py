@@ -23,8 +23,6 @@ Writes kernels_cpu.json, kernels_cpu.md and kernels_cpu.png into benchmarks/resu
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -37,6 +35,7 @@ import tvm
 
 from lascompile.bench.machine import describe_machine
 from lascompile.bench.peaks import GEMM, MEMORY, SECOND_LEVEL, TILES, Peak, peaks
+from lascompile.bench.result_files import write_results
 from lascompile.bench.stage_kernels import CONVOLUTIONS, STAGES, Call, Form, Stage, algorithms, call_of, forms_of
 from lascompile.bench.undisturbed import Plan, Result, take_turns
 from lascompile.cpu import physical_cores
@@ -295,20 +294,7 @@ def _summary(rows: Sequence[Row]) -> str:
 
 def write(results: dict[str, Any], output: Path) -> None:
     """Write the results as JSON, as tables and as a plot; each file appears under its name when it is whole."""
-    _write_whole(output / "kernels_cpu.json", json.dumps(results, indent=1).encode())
-    _write_whole(output / "kernels_cpu.md", markdown(results).encode())
-    aside = output / ".kernels_cpu.png"
-    plot(results, aside)
-    aside.replace(output / "kernels_cpu.png")
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    aside = path.with_name(f".{path.name}")
-    with aside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    write_results(output, "kernels_cpu", results, markdown(results), lambda path: plot(results, path))
 
 
 def markdown(results: dict[str, Any]) -> str:

@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
 import sys
 import tempfile
 import time
@@ -29,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lascompile.bench import BASELINES, BenchConfig, bench, describe_machine
+from lascompile.bench.result_files import write_results
 from lascompile.cpu import physical_cores
 from lascompile.errors import LascompileError, UsageError
 from lascompile.sample_inputs import natural_inputs
@@ -206,20 +206,8 @@ def _order(row: dict[str, Any]) -> tuple[int, str, int, float]:
 
 def write(rows: list[dict[str, Any]], output: Path) -> None:
     """Write the rows as JSON, as a table and as a plot; each file appears under its name when it is whole."""
-    _write_whole(output / "lasnet_cpu.json", json.dumps({"schema": SCHEMA, "rows": rows}, indent=1).encode())
-    _write_whole(output / "lasnet_cpu.md", markdown(rows).encode())
-    aside = output / ".lasnet_cpu.png"
-    plot(rows, aside)
-    aside.replace(output / "lasnet_cpu.png")
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    aside = path.with_name(f".{path.name}")
-    with aside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    results = {"schema": SCHEMA, "rows": rows}
+    write_results(output, "lasnet_cpu", results, markdown(rows), lambda path: plot(rows, path))
 
 
 def _latency_ms(report: dict[str, Any], runtime: str, network: str) -> float | None:

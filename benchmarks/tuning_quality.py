@@ -15,7 +15,6 @@ Writes tuning_quality.json and tuning_quality.md into benchmarks/results (--outp
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lascompile.bench.result_files import write_results
 from lascompile.cpu import cpu_model, physical_cores
 from lascompile.errors import LascompileError
 from lascompile.plan.known import known_algorithms
@@ -167,8 +167,7 @@ def write(rows: Sequence[Row], output: Path) -> None:
         reached = f"{statistics.median(row.reached):.3f} | {min(row.reached):.3f}"
         lines.append(f"| {row.kernel} | {row.points} | {times} | {reached} |")
     output.mkdir(parents=True, exist_ok=True)
-    (output / "tuning_quality.md").write_text("\n".join(lines) + "\n")
-    (output / "tuning_quality.json").write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    write_results(output, "tuning_quality", [asdict(row) for row in rows], "\n".join(lines) + "\n")
     print("\n".join(lines))
 
 

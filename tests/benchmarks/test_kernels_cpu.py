@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lascompile.bench.stage_kernels import Stage
+from tests.benchmarks.scripts import loaded
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kernels_cpu.py"
 TINY = Stage(number=2, size=8, channels=16, granularity=4)
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("kernels_cpu", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    with loaded("kernels_cpu") as module:
+        yield module
 
 
 @pytest.fixture(scope="module")

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
 from lascompile.bench import describe_machine
 from lascompile.errors import UsageError
-
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "lasnet_cpu.py"
+from tests.benchmarks.scripts import loaded
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("lasnet_cpu", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    with loaded("lasnet_cpu") as module:
+        yield module
 
 
 @pytest.fixture

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
+from tests.benchmarks.scripts import loaded
 from tests.tune.tiny import PACKED, model_latency, task
-
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "tuning_quality.py"
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("tuning_quality", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    with loaded("tuning_quality") as module:
+        yield module
 
 
 @pytest.fixture
