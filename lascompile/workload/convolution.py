@@ -57,19 +57,8 @@ class ConvWorkload(Workload):
 
     def arguments(self) -> tuple[str, ...]:
         """The kernel's buffers in order; the output is last. A residual in place is the output."""
-        chosen = {
-            "input": True,
-            "table": self.gathers,
-            "weight": True,
-            "bias": True,
-            "group_active": self.epilogue.gate_groups > 0,
-            "channel_group": self.epilogue.gate_groups > 0,
-            "list": self.uses_list,
-            "residual": self.epilogue.takes_residual and not self.in_place,
-            "count": self.counted,
-            "output": True,
-        }
-        return tuple(name for name, taken in chosen.items() if taken)
+        last = self.epilogue.arguments(uses_list=self.uses_list, in_place=self.in_place, counted=self.counted)
+        return ("input", *(["table"] if self.gathers else []), "weight", "bias", *last)
 
     def name(self) -> str:
         """`gather_conv3x3`, `masked_conv1x1_scatter_add`, `conv1x1_add` and the like."""
@@ -122,19 +111,8 @@ class WinogradWorkload(Workload):
 
     def arguments(self) -> tuple[str, ...]:
         """The kernel's buffers in order; the output is last. A residual in place is the output."""
-        chosen = {
-            "input": True,
-            "input_table": True,
-            "output_table": True,
-            "weight": True,
-            "bias": True,
-            "group_active": self.epilogue.gate_groups > 0,
-            "channel_group": self.epilogue.gate_groups > 0,
-            "residual": self.epilogue.takes_residual and not self.in_place,
-            "count": self.counted,
-            "output": True,
-        }
-        return tuple(name for name, taken in chosen.items() if taken)
+        last = self.epilogue.arguments(in_place=self.in_place, counted=self.counted)
+        return ("input", "input_table", "output_table", "weight", "bias", *last)
 
     def name(self) -> str:
         """`gather_winograd4_conv3x3`, `winograd2_conv3x3_add` and the like."""

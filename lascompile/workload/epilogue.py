@@ -29,3 +29,21 @@ class Epilogue:
     def takes_residual(self) -> bool:
         """True if a residual row is read."""
         return self.add or self.otherwise
+
+    def arguments(self, *, uses_list: bool = False, in_place: bool, counted: bool) -> tuple[str, ...]:
+        """The last buffers of a kernel, in order; the output is last. A residual in place is the output.
+
+        Args:
+            uses_list: Whether the kernel takes the list of active rows.
+            in_place: Whether the residual is the output's own buffer.
+            counted: Whether the kernel takes a count.
+        """
+        chosen = {
+            "group_active": self.gate_groups > 0,
+            "channel_group": self.gate_groups > 0,
+            "list": uses_list,
+            "residual": self.takes_residual and not in_place,
+            "count": counted,
+            "output": True,
+        }
+        return tuple(name for name, taken in chosen.items() if taken)

@@ -46,17 +46,10 @@ class MapWorkload(Workload):
 
     def arguments(self) -> tuple[str, ...]:
         """The kernel's buffers in order; the output is last. A residual in place is the output."""
-        chosen = {
-            **{f"operand{i}": True for i in range(len(self.operands))},
-            **{f"table{i}": kind == "table" for i, kind in enumerate(self.operands)},
-            "group_active": self.epilogue.gate_groups > 0,
-            "channel_group": self.epilogue.gate_groups > 0,
-            "list": self.uses_list,
-            "residual": self.epilogue.takes_residual and not self.in_place,
-            "count": self.counted,
-            "output": True,
-        }
-        return tuple(name for name, taken in chosen.items() if taken)
+        operands = (f"operand{i}" for i in range(len(self.operands)))
+        tables = (f"table{i}" for i, kind in enumerate(self.operands) if kind == "table")
+        last = self.epilogue.arguments(uses_list=self.uses_list, in_place=self.in_place, counted=self.counted)
+        return (*operands, *tables, *last)
 
     def name(self) -> str:
         """`map_mul`, `masked_map_add` and the like."""
