@@ -18,8 +18,8 @@ from lascompile.tune.trial import is_calm
 _UNDISTURBED = 0.02
 """Share of a block's time that threads may have waited for a CPU: switching to one that was asleep takes some."""
 
-_ATTEMPTS = 4
-_PAUSE_S = 0.02
+_ATTEMPTS = 8
+_PAUSE_S = 0.005
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ from lascompile.report.time_tables import show_granularity
 from lascompile.workload import Workload
 
 _PANEL_INCHES = (3.6, 2.9)
+_STYLES = (("o", "-"), ("s", "-."), ("^", ":"), ("D", (0, (5, 1, 1, 1, 1, 1))), ("v", (0, (1, 3))))
+_HIGHEST_BAND = 1.4
+"""A 90th percentile so many times above the highest median does not fit into the panel."""
 
 
 @dataclass
@@ -101,30 +104,39 @@ def _colors(panels: Iterable[Panel], cycle: Sequence[str]) -> dict[object, str]:
 
 def _draw(axes: Any, panel: Panel, colors: dict[object, str]) -> None:
     styles = _styles(panel)
+    top_s = _top_s(panel)
+    unit, scale = ("ms", 1e3) if top_s >= 1e-3 else ("µs", 1e6)
     for (granularity, algorithm), line in sorted(panel.dynamic.items(), reverse=True):
         rates, rows = zip(*line.points(), strict=True)
         middle, low, high = (
-            [getattr(row.latency, name) * 1e3 for row in rows] for name in ("median_s", "p10_s", "p90_s")
+            [getattr(row.latency, name) * scale for row in rows] for name in ("median_s", "p10_s", "p90_s")
         )
-        color, marker = colors[granularity], styles[algorithm]
+        color, (marker, dashes) = colors[granularity], styles[algorithm]
         label = f"S={granularity or '?'}, {algorithm}"
-        axes.plot(rates, middle, color=color, marker=marker, markersize=4, linewidth=1.2, label=label)
+        axes.plot(rates, middle, ls=dashes, color=color, marker=marker, markersize=4, lw=1.2, label=label)
         axes.fill_between(rates, low, high, color=color, alpha=0.15, linewidth=0)
     for algorithm, row in sorted(panel.dense.items()):
-        latency = row.latency.median_s * 1e3
+        latency = row.latency.median_s * scale
         axes.axhline(latency, color="black", linestyle="--", linewidth=1)
-        marker = styles[algorithm]
+        marker, _ = styles[algorithm]
         axes.plot([1], [latency], "--", color="black", marker=marker, markersize=4, label=f"dense, {algorithm}")
-    axes.set(xlim=(0, 1.03), ylim=(0, None), xlabel="activation rate r", ylabel="latency in ms")
-    axes.set_title(f"{show_stage(panel.stage)}: {panel.kernel}", fontsize="medium")
+    axes.set(xlim=(0, 1.03), ylim=(0, top_s * scale), xlabel="activation rate r", ylabel=f"latency in {unit}")
+    axes.set_title(f"{show_stage(panel.stage)}: {panel.kernel}", fontsize="small")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize="x-small")
 
 
-def _styles(panel: Panel) -> dict[str, str]:
-    """A marker for each algorithm."""
+def _top_s(panel: Panel) -> float:
+    """Where the axis ends: a percentile of a disturbed measurement must not squeeze the lines."""
+    rows = [*panel.dense.values(), *(row for line in panel.dynamic.values() for row in line.rows.values())]
+    median_s, p90_s = (max(getattr(row.latency, name) for row in rows) for name in ("median_s", "p90_s"))
+    return 1.08 * min(p90_s, _HIGHEST_BAND * median_s)
+
+
+def _styles(panel: Panel) -> dict[str, tuple[str, Any]]:
+    """A marker and a kind of line for each algorithm."""
     algorithms = sorted({algorithm for _, algorithm in panel.dynamic} | set(panel.dense))
-    return {algorithm: "os^Dv"[number % 5] for number, algorithm in enumerate(algorithms)}
+    return {algorithm: _STYLES[number % len(_STYLES)] for number, algorithm in enumerate(algorithms)}
 
 
 def _kernel(workload: Workload) -> str:
@@ -134,6 +146,7 @@ def _kernel(workload: Workload) -> str:
         return workload.name().removeprefix("masked_")
     side = round(sizes.get("taps", 9) ** 0.5)  # a Winograd kernel is a 3x3 convolution
     rows = sizes["output_rows"] if "output_rows" in sizes else sizes["rows"]
-    stride = " from a larger map" if sizes["input_rows"] > rows else ""
+    step = round((sizes["input_rows"] / rows) ** 0.5)
+    stride = f", stride {step}" if step > 1 else ""
     add = " + residual" if sizes["epilogue"].add else ""
     return f"conv{side}x{side} {sizes['in_channels']}→{sizes['out_channels']}{add}{stride}"

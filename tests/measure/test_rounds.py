@@ -46,7 +46,7 @@ def test_a_block_whose_runs_differ_is_run_again():
 
 
 def test_of_blocks_that_are_all_disturbed_the_fastest_counts():
-    blocks, waited = iter([[5.0], [3.0], [4.0], [6.0]]), iter(range(100))
+    blocks, waited = iter([[5.0], [3.0], *[[4.0]] * 6]), iter(range(100))
     assert run([lambda: next(blocks)], rounds=1, waited=lambda: 10.0 * next(waited)) == [[3.0]]
 
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from lascompile.report.latency_plot import arrange, plot
+from lascompile.records import Latency
+from lascompile.report.latency_plot import _top_s, arrange, plot
 from lascompile.workload import CompactWorkload, Epilogue
 from tests.latency.samples import row
 from tests.records.samples import GATHER
@@ -41,7 +42,7 @@ def test_panels_are_of_a_stage_and_a_kernel_the_finest_stage_first():
         ((64, 56, 56), "compact_mask"),
         ((64, 56, 56), "conv1x1 64→256 + residual"),
         ((64, 56, 56), "conv3x3 64→64"),
-        ((64, 56, 56), "conv3x3 64→64 from a larger map"),
+        ((64, 56, 56), "conv3x3 64→64, stride 2"),
         ((256, 14, 14), "conv3x3 64→64"),
     ]
 
@@ -53,3 +54,9 @@ def test_the_picture_of_the_same_rows_is_the_same_file(tmp_path, ending):
     for file in files:
         plot(panels, "A CPU, 2 threads", file)
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_one_disturbed_measurement_does_not_squeeze_the_lines():
+    disturbed = replace(row(1e-3, rate=0.5), latency=Latency(1e-3, 1e-3, 50e-3, 20))
+    [panel] = arrange([row(2e-3, rate=1.0), disturbed])
+    assert 2e-3 < _top_s(panel) < 4e-3
