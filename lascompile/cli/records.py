@@ -106,5 +106,8 @@ def _remove(store: RecordStore, unwanted: Sequence[Stored]) -> int:
 def _is_outdated(record: Record) -> bool:
     from lascompile.plan.known import known_algorithms
 
-    known = known_algorithms(record.task.workload).get(record.algorithm)
+    try:
+        known = known_algorithms(record.task.workload).get(record.algorithm)
+    except Exception:  # whatever it raises that somebody has edited a workload into one that no kernel computes
+        return True
     return known is None or known.why_not(record) is not None

@@ -31,7 +31,16 @@ def channel_stride(channels: int) -> int:
 
 @dataclass(frozen=True)
 class Workload:
-    """Base of all workloads."""
+    """Base of all workloads.
+
+    Raises:
+        ValueError: A number is not positive, as in a record that somebody has edited.
+    """
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.type == "int" and getattr(self, field.name) < 1:
+                raise ValueError(f"{field.name} is {getattr(self, field.name)}, at least 1 is needed")
 
     def key(self) -> str:
         """A name that equal workloads share and others do not."""

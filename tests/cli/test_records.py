@@ -10,6 +10,7 @@ import pytest
 from lascompile.cli.main import main
 from lascompile.plan.known import known_algorithms
 from lascompile.records import WRONG, Failure, RecordStore, folders
+from lascompile.workload import Epilogue
 from tests.records.samples import DENSE, GATHER, VERSIONS, record
 
 WHEN = "2026-11-21T04:14:00.000000+00:00"
@@ -173,6 +174,19 @@ def test_pruning_what_no_longer_applies(folder, capsys):
     assert len(list(store.records())) == 2
     run(capsys, "prune", "--records", folder, "--other-tvm")
     assert [item.value.trial for item in store.records()] == [0]
+
+
+def test_edited_workloads(tmp_path, capsys):
+    """One that no kernel computes is outdated; one that is none is left out of everything."""
+    folder = tmp_path / "edited"
+    store = RecordStore(folder)
+    store.append(record(workload=replace(GATHER, epilogue=Epilogue(before=(("nonsense",),)))))
+    stored = record().to_json()
+    stored["task"]["workload"]["fields"]["taps"] = -1
+    store._own.journal("A CPU", VERSIONS.tvm).append(stored)
+    assert run(capsys, "list", "--records", folder)[1].endswith("lines left out: 1 of another version of lascompile\n")
+    report = json.loads(run(capsys, "prune", "--records", folder, "--outdated", "--json")[1])
+    assert (report["removed"], report["left"]) == (1, 0)
 
 
 @pytest.mark.parametrize(

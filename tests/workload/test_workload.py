@@ -101,3 +101,11 @@ def test_flops_count_each_multiply_and_add() -> None:
 def test_sizes_of_a_window() -> None:
     shape = WindowShape(2, (3, 2), (1, 1), (0, 0), (1, 1), (7, 5), (5, 4))
     assert (shape.input_rows, shape.output_rows, shape.taps) == (70, 40, 6)
+
+
+@pytest.mark.parametrize("field", ["rows", "taps", "groups", "in_channels"])
+@pytest.mark.parametrize("value", [0, -1])
+def test_numbers_are_positive(field, value):
+    workload = ConvWorkload(4, 4, 1, 1, 8, 8, gathers=False, counted=False, scatters=False)
+    with pytest.raises(ValueError, match=f"^{field} is {value}, at least 1 is needed$"):
+        replace(workload, **{field: value})
