@@ -11,11 +11,14 @@ import tvm
 from lascompile.records import WRONG, RecordStore
 from lascompile.target import parse_target
 from lascompile.tune.builder import Builder
+from lascompile.tune.families import FAMILIES
 from lascompile.tune.runner import LocalRunner, Outcome
+from lascompile.tune.tasks import TuningTask
 from lascompile.tune.trial import allocate
 from lascompile.tune.tuner import Budget, Tuner, job_of
 from lascompile.workload import Epilogue
-from tests.tune.tiny import PACKED, SCATTER, task
+from tests.tune.tiled import Site
+from tests.tune.tiny import PACKED, SCATTER, setting, task
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +58,14 @@ def test_tiny_tuning_end_to_end(builder, runner, tmp_path):
     records = [item.value for item in store.records()]
     assert progress.trials == len(records) == 6 and not progress.failed
     assert all(record.latency is not None and record.latency.repeats == 3 for record in records)
+
+
+@pytest.mark.parametrize("site", [Site(patch=0), Site(4, reads_packed=True, packs=True, patch=5)], ids=["2", "4"])
+def test_kernels_over_tiles(builder, runner, tmp_path, site):
+    family = FAMILIES[f"winograd{site.m}"]
+    tuned = TuningTask(site.workload, family, site.activity, 1, setting(), row_form=PACKED)
+    progress = Tuner([tuned], RecordStore(tmp_path), Budget(2)).run(builder, runner)
+    assert progress.trials == 2 and not progress.failed
 
 
 def test_the_process_that_measures_asks_for_the_tile_registers(job, monkeypatch):
