@@ -16,6 +16,7 @@ from pathlib import Path
 _CPUINFO = Path("/proc/cpuinfo")
 _TOPOLOGY = Path("/sys/devices/system/cpu")
 _CGROUP = Path("/sys/fs/cgroup")
+_THREADS = Path("/proc/self/task")
 
 # LLVM's name of an instruction set, and the kernel's flags that promise it. Only sets from which LLVM may
 # take an instruction on its own, and those that kernels use: AES or SHA come by intrinsics alone, and asking
@@ -230,3 +231,14 @@ def _quota_v1(folder: Path) -> float | None:
         return quota / int((folder / "cpu" / "cpu.cfs_period_us").read_text()) if quota > 0 else None
     except (OSError, ValueError):
         return None
+
+
+def waited_for_cpu_s() -> float:
+    """Seconds for which the threads of this process were ready to run, but another program did; 0 if nobody tells."""
+    waited_ns = 0
+    for task in _THREADS.glob("*/schedstat"):
+        try:
+            waited_ns += int(task.read_text().split()[1])
+        except (OSError, IndexError):  # a thread that has ended, or a kernel that does not count
+            continue
+    return waited_ns * 1e-9

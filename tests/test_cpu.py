@@ -1,4 +1,4 @@
-"""Whether this process may use the tile unit (AMX)."""
+"""Whether this process may use the tile unit (AMX), and how long its threads have waited."""
 
 from __future__ import annotations
 
@@ -58,3 +58,8 @@ def test_nobody_asks_for_tiles_that_are_not_there(monkeypatch, tmp_path):
 @needs_tiles
 def test_permission_can_be_asked_for_again():
     assert cpu.permit_tiles.__wrapped__() and cpu.permit_tiles()
+
+
+def test_waiting_only_grows():
+    before = cpu.waited_for_cpu_s()
+    assert 0 <= before <= cpu.waited_for_cpu_s() or before == pytest.approx(cpu.waited_for_cpu_s())

@@ -10,13 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from lascompile.bench.timing import wait_for_rest
+from lascompile.cpu import waited_for_cpu_s
 
-_TASKS = Path("/proc/self/task")
 _UNDISTURBED = 0.02
 """Share of a block's time that threads may have waited: switching to a thread that was asleep takes some."""
 
@@ -100,14 +99,3 @@ def _run_block(
             return median_s, False
         time.sleep(_PAUSE_S)
     return median_s, True
-
-
-def waited_for_cpu_s() -> float:
-    """Seconds for which the threads of this process were ready to run, but another program did; 0 if nobody tells."""
-    waited_ns = 0
-    for task in _TASKS.glob("*/schedstat"):
-        try:
-            waited_ns += int(task.read_text().split()[1])
-        except (OSError, IndexError):  # a thread that has ended, or a kernel that does not count
-            continue
-    return waited_ns * 1e-9

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from lascompile.cli.interruption import EXIT_CODE, Interruption
 from lascompile.cli.live_display import LiveDisplay
 from lascompile.cli.measured_folder import add_folder_argument
 from lascompile.cli.shapes import parse_shapes
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 RATES = (0.1, 0.25, 0.5, 0.75, 1.0)
 """Activation rates; 0.5 is the one that `build` asks for."""
 
-_INTERRUPTED = 130
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     measurer = Measurer(make_groups(due), table, args.repeats, limit_s, on_record, args.seed)
     interrupted = _measure(args, measurer, target, fleet, console)
     _print_summary(args, measurer.progress, before)
-    return _INTERRUPTED if interrupted else 0
+    return EXIT_CODE if interrupted else 0
 
 
 def _items(
@@ -131,19 +131,11 @@ def _measure(
 
     if not measurer.progress.cells:
         return False
-    builder = Builder(target, physical_cores())
-    try:
-        visitor = Visitor(fleet)
-        try:
-            with LiveDisplay(console, args.quiet, measuring_view, measuring_line) as display:
-                measurer.run(builder, visitor, display.show)
-        finally:
-            visitor.close()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        builder.close()
-    return False
+    display = LiveDisplay(console, args.quiet, measuring_view, measuring_line)
+    with Interruption() as interruption, closing(Builder(target, physical_cores())) as builder:
+        with closing(Visitor(fleet)) as visitor, display:
+            measurer.run(builder, visitor, display.show, interruption.__bool__)
+    return bool(interruption)
 
 
 def _print_plan(args: argparse.Namespace, items: list[Measurable], due: list[Measurable]) -> int:

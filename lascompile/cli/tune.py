@@ -13,12 +13,13 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from lascompile.cli.interruption import EXIT_CODE, Interruption
 from lascompile.cli.live_display import LiveDisplay
 from lascompile.cli.measured_folder import add_folder_argument
 from lascompile.cli.shapes import parse_shapes
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from lascompile.tune.tasks import TuningTask
     from lascompile.tune.tuner import Tuner
 
-_INTERRUPTED = 130
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         return _print_plan(args, tuner)
     interrupted = _tune(args, tuner, target, fleet, console)
     _print_summary(args, tuner.progress, args.plot or store.folder / "tuning.png")
-    return _INTERRUPTED if interrupted else 0
+    return EXIT_CODE if interrupted else 0
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -107,20 +107,12 @@ def _tune(args: argparse.Namespace, tuner: Tuner, target: Target, fleet: Fleet |
 
     if tuner.progress.trials >= args.trials:
         return False
-    builder = Builder(target, physical_cores())
-    try:
-        runner = _runner(fleet)
-        try:
-            with LiveDisplay(console, args.quiet, progress_view, progress_line) as display:
-                size = ROUND if fleet is None else max(ROUND, 4 * fleet.jobs)
-                tuner.run(builder, runner, display.show, size)
-        finally:
-            runner.close()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        builder.close()
-    return False
+    size = ROUND if fleet is None else max(ROUND, 4 * fleet.jobs)
+    display = LiveDisplay(console, args.quiet, progress_view, progress_line)
+    with Interruption() as interruption, closing(Builder(target, physical_cores())) as builder:
+        with closing(_runner(fleet)) as runner, display:
+            tuner.run(builder, runner, display.show, size, interruption.__bool__)
+    return bool(interruption)
 
 
 def _runner(fleet: Fleet | None) -> Runner:
@@ -166,4 +158,7 @@ def _print_summary(args: argparse.Namespace, progress: Progress, plot: Path) -> 
         output_console().print(progress_table(progress))
     for line in summary_lines(progress):
         print(line)
-    print(f"best latency over trials: {plot}" if has_plot else "no plot: python -m pip install matplotlib")
+    if has_plot:
+        print(f"best latency over trials: {plot}")
+    elif progress.trials:
+        print("no plot: python -m pip install matplotlib")

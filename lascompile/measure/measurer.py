@@ -79,6 +79,7 @@ class Measurer:
         self._libraries: dict[object, Path] = {}
         self._on_progress: Callable[[Progress], None] = lambda progress: None
         self._started = clock()
+        self._is_stopped: Callable[[], bool] = lambda: False
         self.progress = Progress(sum(map(len, groups)), on_record, groups=len(groups))
 
     def run(
@@ -86,17 +87,19 @@ class Measurer:
         builder: KernelBuilder,
         runs: Runs,
         on_progress: Callable[[Progress], None] = lambda progress: None,
+        is_stopped: Callable[[], bool] = lambda: False,
     ) -> Progress:
-        """Measure until all groups are finished or the time is up.
+        """Measure until all groups are finished, the time is up, or the user has stopped it.
 
         Args:
             builder: Builds the libraries.
             runs: Runs them.
             on_progress: Told whenever something has changed.
+            is_stopped: Asked before each pass; the groups that are being measured are then given up.
         """
-        self._started, self._on_progress = self._clock(), on_progress
+        self._started, self._on_progress, self._is_stopped = self._clock(), on_progress, is_stopped
         for start in range(0, len(self._groups), runs.width):
-            if self._limit_s is not None and self._clock() - self._started >= self._limit_s:
+            if is_stopped() or (self._limit_s is not None and self._clock() - self._started >= self._limit_s):
                 break
             self._measure(self._groups[start : start + runs.width], builder, runs)
         self._announce("")
@@ -109,6 +112,8 @@ class Measurer:
         passes: dict[str, list[list[float]]] = {item.cell.identity: [] for group in sound for item in group}
         number = 0
         while due := [kept for group in sound if (kept := [item for item in group if not self._is_over(passes, item)])]:
+            if self._is_stopped():
+                return
             number += 1
             count = sum(map(len, due))
             self._announce(f"pass {number} over {count} cell{'s' * (count != 1)} of {_name(due[0])}")

@@ -9,17 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
 
 import numpy as np
 
-from lascompile.tune.trial import is_calm
-
-_UNDISTURBED = 0.02
-"""Share of a block's time that threads may have waited for a CPU: switching to one that was asleep takes some."""
-
-_ATTEMPTS = 8
-_PAUSE_S = 0.005
+from lascompile.tune.calm import run_calm_block
 
 
 @dataclass(frozen=True)
@@ -63,25 +56,5 @@ def take_rounds(
     seconds: list[list[float]] = [[] for _ in timers]
     for _ in range(rounds):
         for position in rng.permutation(len(timers)):
-            seconds[position] += _run_block(timers[position], waited_s, clock, sleep)
+            seconds[position] += run_calm_block(timers[position], waited_s, clock, sleep)
     return seconds
-
-
-def _run_block(
-    timer: Callable[[], Sequence[float]],
-    waited_s: Callable[[], float],
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
-) -> Sequence[float]:
-    """The block that was left alone; if none was, the fastest: what disturbs a run makes it longer, never shorter."""
-    blocks = []
-    for attempt in range(_ATTEMPTS):
-        if attempt:
-            sleep(_PAUSE_S)
-        waited, begin = waited_s(), clock()
-        block = timer()
-        share = (waited_s() - waited) / max(clock() - begin, 1e-9)
-        if share <= _UNDISTURBED and is_calm(block):
-            return block
-        blocks.append(block)
-    return min(blocks, key=median)

@@ -14,7 +14,7 @@ from typing import Any
 import tvm
 from tvm.rpc import RPCSession
 
-from lascompile.bench.undisturbed import waited_for_cpu_s
+from lascompile.cpu import waited_for_cpu_s
 from lascompile.measure.rounds import Rhythm, take_rounds
 from lascompile.records import Failure
 from lascompile.tune.fleet import Fleet

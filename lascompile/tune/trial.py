@@ -5,19 +5,20 @@ Runs in a worker of MetaSchedule's runners, on this machine or with a board at t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from statistics import median
+from statistics import mean
 from typing import Any
 
 import tvm
 from tvm.rpc import RPCSession
 from tvm.s_tir.meta_schedule.runner import EvaluatorConfig
 
-from lascompile.cpu import permit_tiles
+from lascompile.cpu import permit_tiles, waited_for_cpu_s
 from lascompile.runtime.library import pin_caller, use_threads
 from lascompile.tune.activity import Activity
+from lascompile.tune.calm import run_calm_block
 from lascompile.tune.families import FAMILIES, Problem
 from lascompile.tune.problem import Form
 from lascompile.tune.tile_permission import ask_for_tiles, needs_tiles
@@ -26,9 +27,7 @@ ENTRY = "main"
 WRONG_RESULT = "wrong result: "
 """How the message of an error begins that the kernel, not the machine, is to blame for."""
 
-_MOST_BATCHES = 4
-_CALM = 1.3
-"""Half of the runs have to stay within so many times the shortest one; else the runs are made again."""
+_RATE_SPREAD = 0.2
 
 _FLUSH = "cache_flush_cpu_non_first_arg"
 _BIG_CORES = 1
@@ -43,7 +42,7 @@ class Job:
         algorithm: Its algorithm's name.
         decisions: Of the schedule.
         activity: Where its rows come from.
-        rate: The activation rate at which it is timed.
+        rate: The activation rate about which it is timed.
         tolerance: As `Family.tolerance`.
         threads: Threads that run it.
         seed: Of masks and numbers; the same for all trials of a task.
@@ -75,12 +74,21 @@ class WrongResult(Exception):
         super().__init__(f"{WRONG_RESULT}{fault}")
 
 
-def check_rates(job: Job) -> tuple[float, ...]:
-    """The activation rates at which the output is compared; the last one is that of the timing."""
+def timed_rates(job: Job) -> tuple[float, ...]:
+    """The activation rates at which a kernel is timed.
+
+    At one rate alone that schedule would win whose tiles just divide the rows that there are, however badly it does
+    with one row more.
+    """
     if not job.workload.counted:
         return (job.rate,)
-    # Nothing, everything, and counts that few tiles divide.
-    return (*(rate for rate in (0.0, 0.37, 1.0) if rate != job.rate), job.rate)
+    return tuple(sorted({min(1.0, factor * job.rate) for factor in (1 - _RATE_SPREAD, 1.0, 1 + _RATE_SPREAD)}))
+
+
+def check_rates(job: Job) -> tuple[float, ...]:
+    """Those at which the output is compared: nothing, everything, and last those of the timing."""
+    timed = timed_rates(job)
+    return timed if not job.workload.counted else (*(rate for rate in (0.0, 1.0) if rate not in timed), *timed)
 
 
 def allocate(job: Job, device: tvm.runtime.Device, _args_info: object = None, _repeats: int = 1) -> list[Call]:
@@ -110,9 +118,20 @@ def prepare_remotely(session: RPCSession, threads: int) -> None:
 
 
 def evaluate(
-    library: tvm.runtime.Module, device: tvm.runtime.Device, config: EvaluatorConfig, calls: list[Call]
+    library: tvm.runtime.Module,
+    device: tvm.runtime.Device,
+    config: EvaluatorConfig,
+    calls: list[Call],
+    waited_s: Callable[[], float] = waited_for_cpu_s,
 ) -> list[float]:
-    """Run all `calls` and compare; then the seconds of each timed run of the last one.
+    """Run all `calls` and compare; then the seconds of each timed run, as a mean over `timed_rates`.
+
+    Args:
+        library: Holds the kernel.
+        device: Runs it.
+        config: How often it is run.
+        calls: Those of `check_rates`.
+        waited_s: Seconds for which this process's threads have waited for a CPU so far.
 
     Raises:
         WrongResult: A result is not the reference's.
@@ -124,13 +143,14 @@ def evaluate(
         fault = call.problem.fault(call.tensors[-1].numpy(), call.job.tolerance)
         if fault:
             raise WrongResult(fault)
-    timer = cold_timer(library, device, config.repeat)
-    batches: list[list[float]] = []
-    for _ in range(_MOST_BATCHES):
-        batches.append([float(seconds) for seconds in timer(*calls[-1].tensors).results])
-        if is_calm(batches[-1]):
-            break
-    return min(batches, key=median)
+    timed = calls[-len(timed_rates(calls[-1].job)) :]
+    timer = cold_timer(library, device, -(-config.repeat // len(timed)))
+
+    def block() -> list[float]:
+        by_rate = [[float(seconds) for seconds in timer(*call.tensors).results] for call in timed]
+        return [mean(runs) for runs in zip(*by_rate, strict=True)]
+
+    return list(run_calm_block(block, waited_s))
 
 
 def cold_timer(library: tvm.runtime.Module, device: tvm.runtime.Device, runs: int) -> Callable[..., Any]:
@@ -140,11 +160,6 @@ def cold_timer(library: tvm.runtime.Module, device: tvm.runtime.Device, runs: in
     by the one before it, while hundreds of megabytes of others' weights have passed since its own were read.
     """
     return library.time_evaluator(ENTRY, device, number=1, repeat=runs, min_repeat_ms=0, f_preproc=_FLUSH)
-
-
-def is_calm(seconds: Sequence[float]) -> bool:
-    """Whether the machine was left alone: what disturbs a run makes it longer, never shorter."""
-    return median(seconds) <= _CALM * min(seconds)
 
 
 def evaluate_remotely(
@@ -162,7 +177,7 @@ def evaluate_remotely(
     """
     if needs_tiles(calls[-1].job.algorithm):
         ask_for_tiles(library)
-    return evaluate(library, device, config, calls)
+    return evaluate(library, device, config, calls, lambda: 0.0)  # nobody tells here what a board's threads wait
 
 
 def allot(job: Job, rate: float, device: tvm.runtime.Device) -> Call:
@@ -173,7 +188,7 @@ def allot(job: Job, rate: float, device: tvm.runtime.Device) -> Call:
     return Call(job, problem, [tvm.runtime.tensor(array, device=device) for array in arrays])
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _problem(
     make: Callable[..., Problem], workload: Form, activity: Activity, rate: float, seed: int
 ) -> Problem:

@@ -85,6 +85,7 @@ class Tuner:
         self._records: dict[int, list[Record]] = {}
         self._made = 0
         self._started = clock()
+        self._is_stopped: Callable[[], bool] = lambda: False
         self.progress = Progress([TaskProgress(task) for task in tasks], budget.trials)
         for task in self.progress.tasks:
             self._read_records(task)
@@ -95,17 +96,19 @@ class Tuner:
         runner: Runner,
         on_progress: Callable[[Progress], None] = lambda progress: None,
         round_size: int = ROUND,
+        is_stopped: Callable[[], bool] = lambda: False,
     ) -> Progress:
-        """Make trials until the budget is spent or nothing is left to try.
+        """Make trials until the budget is spent, nothing is left to try, or the user has stopped it.
 
         Args:
             builder: Builds the candidates.
             runner: Measures them.
             on_progress: Told after each trial, and before each round.
             round_size: Candidates that are built together.
+            is_stopped: Asked before each trial.
         """
-        self._started = self._clock()
-        while (count := min(round_size, self._budget.trials - self.progress.trials)) > 0 and self._has_time():
+        self._started, self._is_stopped = self._clock(), is_stopped
+        while (count := min(round_size, self._budget.trials - self.progress.trials)) > 0 and self._goes_on():
             task = choose_task(self.progress)
             if task is None:
                 break
@@ -137,7 +140,7 @@ class Tuner:
             if record.failure:
                 _LOG.info("%s: a trial failed (%s): %s", task.task.name, record.failure.reason, record.failure.error)
             self._announce(on_progress, task)
-            if not self._has_time():
+            if not self._goes_on():
                 break
         self._search(task).learn(measured)
 
@@ -200,9 +203,9 @@ class Tuner:
             progress.left_s = min(progress.left_s, max(0.0, self._budget.time_limit_s - elapsed))
         on_progress(progress)
 
-    def _has_time(self) -> bool:
+    def _goes_on(self) -> bool:
         limit = self._budget.time_limit_s
-        return limit is None or self._clock() - self._started < limit
+        return not self._is_stopped() and (limit is None or self._clock() - self._started < limit)
 
 
 def job_of(task: TuningTask, decisions: Any, seed: int = 0) -> Job:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 
 import onnx
 import pytest
@@ -97,8 +100,10 @@ def test_measuring_going_on_and_measuring_again(model, tmp_path, capsys):
 
 
 def test_after_ctrl_c_the_summary_says_what_is_left(model, tmp_path, capsys, monkeypatch):
-    def interrupted(*_):
-        raise KeyboardInterrupt
+    def interrupted(self, builder, visitor, show, is_stopped):
+        os.kill(os.getpid(), signal.SIGINT)
+        while not is_stopped():
+            time.sleep(0.01)
 
     monkeypatch.setattr(Measurer, "run", interrupted)
     assert measure(model, "--threads", 1, "--activation-rate", 0.5, "--records", tmp_path) == 130

@@ -61,7 +61,15 @@ def test_passes_that_disagree_are_made_again_and_the_disturbed_ones_left_out(tab
     assert [row.latency.p90_s for row in rows(table)] == [0.25e-3, 0.5e-3]
 
 
-def test_a_run_that_is_stopped_keeps_what_is_finished_and_goes_on_from_there(table):
+def test_a_run_that_is_stopped_gives_up_the_group(table):
+    visits = []
+    stopped = StubVisitor(after=lambda: visits.append(1))
+    measurer = Measurer(make_groups(cells(table.folder), SIZE), table)
+    measurer.run(StubBuilder(), stopped, is_stopped=lambda: len(visits) >= 4)  # in the second group
+    assert len(rows(table)) == SIZE
+
+
+def test_a_run_that_is_killed_keeps_what_is_finished_and_goes_on_from_there(table):
     visits = iter(range(1000))
 
     def stop():

@@ -34,20 +34,10 @@ def test_cells_take_turns_in_an_order_that_changes_and_that_the_seed_fixes():
     assert orders[0] == orders[1] != orders[2]
 
 
-def test_a_block_in_which_threads_had_to_wait_is_run_again():
+def test_a_turn_that_was_disturbed_is_taken_again():
     waits, order = iter([0.0, 0.9, 0.9, 0.9]), []
     assert run([timer(order, "a")], rounds=1, waited=lambda: next(waits)) == [[1e-3] * 5]
     assert len(order) == 2
-
-
-def test_a_block_whose_runs_differ_is_run_again():
-    blocks = iter([[1.0, 2.0, 2.0, 2.0, 2.0], [1.0, 1.1, 1.1, 1.2, 9.0]])
-    assert run([lambda: next(blocks)], rounds=1) == [[1.0, 1.1, 1.1, 1.2, 9.0]]
-
-
-def test_of_blocks_that_are_all_disturbed_the_fastest_counts():
-    blocks, waited = iter([[5.0], [3.0], *[[4.0]] * 6]), iter(range(100))
-    assert run([lambda: next(blocks)], rounds=1, waited=lambda: 10.0 * next(waited)) == [[3.0]]
 
 
 @pytest.mark.parametrize("runs", [1, 3, 5, 7, 30, 31])

@@ -14,7 +14,7 @@ from lascompile.tune.builder import Builder
 from lascompile.tune.families import FAMILIES
 from lascompile.tune.runner import LocalRunner, Outcome
 from lascompile.tune.tasks import TuningTask
-from lascompile.tune.trial import allocate
+from lascompile.tune.trial import allocate, check_rates, timed_rates
 from lascompile.tune.tuner import Budget, Tuner, job_of
 from lascompile.workload import Epilogue
 from tests.tune.tiled import Site
@@ -57,7 +57,7 @@ def test_tiny_tuning_end_to_end(builder, runner, tmp_path):
     progress = Tuner([task(PACKED), task(SCATTER)], store, Budget(6)).run(builder, runner)
     records = [item.value for item in store.records()]
     assert progress.trials == len(records) == 6 and not progress.failed
-    assert all(record.latency is not None and record.latency.repeats == 3 for record in records)
+    assert all(record.latency is not None and record.latency.repeats == 1 for record in records)
 
 
 @pytest.mark.parametrize("site", [Site(patch=0), Site(4, reads_packed=True, packs=True, patch=5)], ids=["2", "4"])
@@ -74,6 +74,16 @@ def test_the_process_that_measures_asks_for_the_tile_registers(job, monkeypatch)
     monkeypatch.setattr("lascompile.tune.trial.permit_tiles", lambda: asked.append(True))
     allocate(job, tvm.cpu())
     assert asked
+
+
+def test_rates(job):
+    """One rate alone would choose tiles that just divide its rows."""
+    assert timed_rates(job) == pytest.approx((0.4, 0.5, 0.6))
+    assert check_rates(job) == (0.0, 1.0, *timed_rates(job))
+    full = replace(job, rate=1.0)
+    assert timed_rates(full) == (0.8, 1.0) and check_rates(full) == (0.0, 0.8, 1.0)
+    dense = replace(full, workload=replace(job.workload, counted=False))
+    assert timed_rates(dense) == check_rates(dense) == (1.0,)
 
 
 def test_decisions_that_make_no_schedule_fail_to_build(builder, job):

@@ -65,7 +65,15 @@ def test_a_resumed_run_knows_tuples_again(store):
     assert len(set(tried)) == len(tried) == 24
 
 
-def test_a_run_that_is_stopped_loses_what_was_not_measured(store):
+def test_a_run_that_is_stopped_ends_behind_the_trial_in_flight(store):
+    made = []
+    tuner = Tuner([task()], store, Budget(32))
+    tuner.run(StubBuilder(), StubRunner(after=lambda: made.append(1)), is_stopped=lambda: len(made) >= 5)
+    # The stand-in counts a trial when the next one is asked for.
+    assert len(list(store.records())) == 6
+
+
+def test_a_run_that_is_killed_loses_what_was_not_measured(store):
     made = iter(range(100))
 
     def stop():

@@ -1,0 +1,66 @@
+"""Ctrl-C in commands whose worker processes must not be torn down halfway.
+
+TVM's pools of processes may wait for ever when an exception strikes while they start, submit or end. And a terminal
+sends Ctrl-C to the workers as well, whose trials would then count as failed. So the signal is blocked, which workers
+inherit, and a thread waits for it; threads of libraries that were there before may still get it, and for them there is
+a handler. The command asks where it can stop.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from types import TracebackType
+from typing import Any
+
+EXIT_CODE = 130
+_POLL_S = 0.1
+
+
+class Interruption:
+    """True as soon as the user has pressed Ctrl-C, from entering the context to leaving it.
+
+    A second Ctrl-C ends the process and its workers at once; what is on the disk is whole all the same.
+    """
+
+    def __init__(self) -> None:
+        self._wanted = threading.Event()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._wait, daemon=True)
+        self._mask: set[int] = set()
+        self._handler: Any = None
+
+    def __bool__(self) -> bool:
+        return self._wanted.is_set()
+
+    def __enter__(self) -> Interruption:
+        self._handler = signal.signal(signal.SIGINT, lambda *_: self._note())
+        self._mask = set(signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}))
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._over.set()
+        self._thread.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        signal.signal(signal.SIGINT, self._handler)
+
+    def _wait(self) -> None:
+        while not self._over.is_set():
+            if signal.sigtimedwait({signal.SIGINT}, _POLL_S) is not None:
+                self._note()
+
+    def _note(self) -> None:
+        if self:
+            _end_at_once()
+        self._wanted.set()
+        print("stopping when what is running has ended; Ctrl-C again stops at once", file=sys.stderr, flush=True)
+
+
+def _end_at_once() -> None:
+    from tvm.support.popen_pool import kill_child_processes
+
+    kill_child_processes(os.getpid())
+    os._exit(EXIT_CODE)
