@@ -1,8 +1,8 @@
 """Which decisions to try next: MetaSchedule's evolutionary search, led by its xgboost cost model.
 
-Half of every proposal comes from close by: decisions that differ in one field from one of the fastest so far, those
-first that the model holds for the fastest. Evolution alone finds the region of the best ones within some fifty trials
-and seldom its lowest point, since its mutations start anywhere in a population.
+Half of every proposal comes from close by: decisions that differ in one field from the fastest so far, of each field
+the ones that the model holds for the fastest. Evolution alone finds the region of the best ones within some fifty
+trials and seldom its lowest point, since its mutations start anywhere in a population.
 """
 
 from __future__ import annotations
@@ -38,9 +38,6 @@ _RANDOM_SHARE = 0.1
 
 _WARM_UP = 16
 """Trials of a family, over all tasks, before its cost model is asked."""
-
-_LEADERS = 3
-"""The fastest decisions so far, whose neighbours are tried."""
 
 _ENUMERATED = 512
 """A space with fewer points left than this is scored as a whole, and without chance."""
@@ -117,7 +114,7 @@ class Search:
         fresh: dict[Any, None] = {}
         if self.space.default not in self._tried:
             fresh[self.space.default] = None
-        fresh |= dict.fromkeys(self._near_leaders((count + 1) // 2))
+        fresh |= dict.fromkeys(self._near_fastest((count + 1) // 2))
         # Candidates of a resumed search may be known to the records, though not to MetaSchedule: ask again.
         for _ in range(4):
             if len(fresh) >= count:
@@ -187,12 +184,12 @@ class Search:
         self._context.notify_runner_results(candidates, [ms.runner.RunnerResult(None, "") for _ in candidates])
         return found[:count]
 
-    def _near_leaders(self, count: int) -> list[Any]:
-        """Up to `count` untried decisions one field away from the fastest ones; none before a few were measured."""
-        if len(self._measured) < _LEADERS:
+    def _near_fastest(self, count: int) -> list[Any]:
+        """Up to `count` untried decisions one field away from the fastest ones, once there are some."""
+        if not self._measured:
             return []
-        fastest = sorted(self._measured, key=lambda item: item.latency_s or 0.0)[:_LEADERS]
-        moves = self._neighbourhood.moves([item.decisions for item in fastest], self._tried)
+        fastest = min(self._measured, key=lambda item: item.latency_s or 0.0)
+        moves = self._neighbourhood.moves(fastest.decisions, self._tried)
         chosen = (decisions for move in moves for decisions in self._best_predicted(move, 1))
         return list(itertools.islice(chosen, count))
 

@@ -28,6 +28,7 @@ WRONG_RESULT = "wrong result: "
 """How the message of an error begins that the kernel, not the machine, is to blame for."""
 
 _RATE_SPREAD = 0.2
+"""How far the timed rates are apart, relative to the middle one."""
 
 _FLUSH = "cache_flush_cpu_non_first_arg"
 _BIG_CORES = 1
@@ -82,7 +83,8 @@ def timed_rates(job: Job) -> tuple[float, ...]:
     """
     if not job.workload.counted:
         return (job.rate,)
-    return tuple(sorted({min(1.0, factor * job.rate) for factor in (1 - _RATE_SPREAD, 1.0, 1 + _RATE_SPREAD)}))
+    spread = min(_RATE_SPREAD, 1 / job.rate - 1)  # up to 1, and as far to the other side
+    return tuple(sorted({job.rate * factor for factor in (1 - spread, 1.0, 1 + spread)}))
 
 
 def check_rates(job: Job) -> tuple[float, ...]:

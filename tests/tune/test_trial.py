@@ -80,8 +80,9 @@ def test_rates(job):
     """One rate alone would choose tiles that just divide its rows."""
     assert timed_rates(job) == pytest.approx((0.4, 0.5, 0.6))
     assert check_rates(job) == (0.0, 1.0, *timed_rates(job))
+    assert timed_rates(replace(job, rate=0.9)) == pytest.approx((0.8, 0.9, 1.0))
     full = replace(job, rate=1.0)
-    assert timed_rates(full) == (0.8, 1.0) and check_rates(full) == (0.0, 0.8, 1.0)
+    assert timed_rates(full) == (1.0,) and check_rates(full) == (0.0, 1.0)
     dense = replace(full, workload=replace(job.workload, counted=False))
     assert timed_rates(dense) == check_rates(dense) == (1.0,)
 
