@@ -88,7 +88,7 @@ class StepSpec:
         algorithm: What computes it, if it is a convolution that there are several ways to compute.
         candidates: These ways, the best first: {"algorithm", "cost", "source"}, all costs in one unit: cycles if they
             are predicted, else seconds. With "record" and "row", the provenance of the record that the decisions come
-            from, and of the latency table's row that the cost comes from.
+            from, and of the latency table's row that the cost comes from, with the granularity it was measured under.
     """
 
     label: str

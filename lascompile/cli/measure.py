@@ -2,7 +2,8 @@
 
 Kernels are built with the decisions that `build` would take now, and `build` then goes by what they were measured to
 take. A cell that stands in the table is not measured again: the same command goes on where an earlier one ended. It may
-be stopped at any moment. `lascompile table` shows the rows, and plots them.
+be stopped at any moment. `lascompile table` shows the rows, and plots them. Exit code 1 if a kernel computes something
+wrong, or if all cells failed.
 
   lascompile measure m.onnx
   lascompile measure --arch lasnet_resnet50 --granularity 4,4,2,1 --granularity 8,4,7,1 --activation-rate 0.25,0.5,0.75
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING
 
@@ -45,7 +47,6 @@ RATES = (0.1, 0.25, 0.5, 0.75, 1.0)
 """Activation rates; 0.5 is the one that `build` asks for."""
 
 
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `measure`."""
     add_network_arguments(parser, rates=RATES)
@@ -76,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     console = Console(stderr=True)
     with console.status("reading the network") if console.is_terminal else nullcontext():
         items = _items(args, table, target, fleet)
+    _hint(args, items)
     due, before = _due(args, table, items)
     if args.dry_run:
         return _print_plan(args, items, due)
@@ -84,7 +86,9 @@ def run(args: argparse.Namespace) -> int:
     measurer = Measurer(make_groups(due), table, args.repeats, limit_s, on_record, args.seed)
     interrupted = _measure(args, measurer, target, fleet, console)
     _print_summary(args, measurer.progress, before)
-    return EXIT_CODE if interrupted else 0
+    if interrupted:
+        return EXIT_CODE
+    return 0 if measurer.progress.is_sound else 1
 
 
 def _items(
@@ -105,6 +109,21 @@ def _items(
     return plan_cells(merge_kernels(kernels), args.activation_rate, measurements, args.seed)
 
 
+def _hint(args: argparse.Namespace, items: list[Measurable]) -> None:
+    """Say so if `build` will ask for another activation rate than those that are measured."""
+    from lascompile.analysis.blocks import NOMINAL_RATE
+    from lascompile.records.matching import is_dynamic
+
+    if args.quiet or NOMINAL_RATE in args.activation_rate:
+        return
+    if any(is_dynamic(item.cell.task.workload) for item in items):
+        print(
+            f"lascompile: hint: build asks the table at activation rate {NOMINAL_RATE:g}, which is not measured here; "
+            f"add {NOMINAL_RATE:g} to --activation-rate",
+            file=sys.stderr,
+        )
+
+
 def _due(
     args: argparse.Namespace, table: LatencyTable, items: list[Measurable]
 ) -> tuple[list[Measurable], list[Row]]:
@@ -117,7 +136,7 @@ def _due(
     known = [item for item in items if item.cell.identity not in missing]
     if not known:
         raise UsageError(f"--again: no row of this network stands in {table.folder}; measure without --again first")
-    return choose_again(known, args.again, args.seed), [item.value for item in table.rows(shipped=False)]
+    return choose_again(known, args.again, args.seed), table.current()
 
 
 def _measure(

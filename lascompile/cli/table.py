@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lascompile.latency import LatencyTable, Row
 
 _ENDINGS = (".png", ".svg")
+_HOW_TO_GET_ROWS = "lascompile measure makes rows, lascompile table merge copies those of other machines"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +64,7 @@ def _show(args: argparse.Namespace) -> int:
     if args.json:
         print_json(table, rows=[row_to_json(row) for row in rows])
         return 0
-    none = f"no such rows in {table.folder}; lascompile table merge adds rows"
+    none = f"no such rows in {table.folder}; {_HOW_TO_GET_ROWS}"
     print_contents(table, latency_tables(rows), f"{len(rows)} rows" if rows else none)
     return 0
 
@@ -89,7 +90,7 @@ def _plot(args: argparse.Namespace) -> int:
     threads = _only("number of threads", "--threads", rows, lambda row: str(row.cell.task.threads))
     panels = arrange(rows)
     if not panels:
-        raise UsageError(f"nothing to plot in {table.folder}: no rows of a stage; lascompile table merge adds rows")
+        raise UsageError(f"nothing to plot in {table.folder}: no rows of a stage; {_HOW_TO_GET_ROWS}")
     plot(panels, f"{device}, {threads} thread{'s' * (threads != '1')}", output)
     if args.json:
         print(json.dumps({"schema": SCHEMA, "output": str(output), "rows": len(rows), "panels": len(panels)}, indent=1))

@@ -109,9 +109,13 @@ class LatencyTable(Collection[Row]):
         """All rows that can be read, file by file, in the order in which they were written."""
         return self.items(shipped=shipped)
 
+    def current(self) -> list[Row]:
+        """The rows in `folder` that were measured with this TVM, in the order in which they were written."""
+        return [item.value for item in self.rows(shipped=False) if _is_current(item.value)]
+
     def missing(self, cells: Iterable[Cell]) -> list[Cell]:
         """Those of `cells` that were not measured with this TVM yet, in order: where an interrupted run goes on."""
-        present = {item.value.cell.identity for item in self.rows(shipped=False) if _is_current(item.value)}
+        present = {row.cell.identity for row in self.current()}
         return [cell for cell in cells if cell.identity not in present]
 
     def latency(
@@ -131,6 +135,27 @@ class LatencyTable(Collection[Row]):
         linearly; below the lowest and above the highest one nothing is known. The rate does not matter to a kernel
         that is not dynamic.
         """
+        rows = self._rows_of(task, algorithm, definition, decisions)
+        return _read([row for row in rows if granularity is None or row.cell.granularity == granularity], task)
+
+    def latency_by_granularity(
+        self, task: Task, algorithm: str, definition: str, *, decisions: Mapping[str, Any] | None = None
+    ) -> dict[tuple[int, int] | None, Estimate]:
+        """What `latency` says from the rows of each granularity alone, for each of which anything is known.
+
+        None stands for the rows without a mask. The same devices count for all of them.
+        """
+        rows = _of_device(self._rows_of(task, algorithm, definition, decisions), task.device)
+        alike: dict[tuple[int, int] | None, list[Row]] = {}
+        for row in rows:
+            alike.setdefault(row.cell.granularity, []).append(row)
+        found = {granularity: _read(rows, task) for granularity, rows in alike.items()}
+        return {granularity: estimate for granularity, estimate in found.items() if estimate is not None}
+
+    def _rows_of(
+        self, task: Task, algorithm: str, definition: str, decisions: Mapping[str, Any] | None
+    ) -> list[Row]:
+        """Those that are about such a kernel, on any device."""
 
         def fits(row: Row) -> bool:
             cell = row.cell
@@ -141,17 +166,9 @@ class LatencyTable(Collection[Row]):
                 and cell.task.workload == task.workload
                 and cell.task.target == task.target
                 and (decisions is None or dict(cell.decisions) == dict(decisions))
-                and (granularity is None or cell.granularity == granularity)
             )
 
-        found = [item.value for item in self.rows() if _is_current(item.value) and fits(item.value)]
-        own = [row for row in found if row.cell.task.device == task.device]
-        rows = sorted(own or found, key=lambda row: row.when)
-        if not rows:
-            return None
-        if not is_dynamic(task.workload):
-            return _estimate(rows[-1:], task.activation_rate)
-        return _between(rows, task.activation_rate)
+        return [item.value for item in self.rows() if _is_current(item.value) and fits(item.value)]
 
 
 def open_table(folder: Path | None = None) -> LatencyTable:
@@ -169,6 +186,21 @@ def _place(row: Row) -> tuple[str, str, Mapping[str, Any]]:
 
 def _is_current(row: Row) -> bool:
     return row.versions.tvm == installed_tvm()
+
+
+def _of_device(rows: Sequence[Row], device: str) -> Sequence[Row]:
+    """The rows of `device`, or, if there are none, those of others."""
+    return [row for row in rows if row.cell.task.device == device] or rows
+
+
+def _read(rows: Sequence[Row], task: Task) -> Estimate | None:
+    """What `rows` of the kernel of `task` say."""
+    rows = sorted(_of_device(rows, task.device), key=lambda row: row.when)
+    if not rows:
+        return None
+    if not is_dynamic(task.workload):
+        return _estimate(rows[-1:], task.activation_rate)
+    return _between(rows, task.activation_rate)
 
 
 def _between(rows: Sequence[Row], rate: float) -> Estimate | None:

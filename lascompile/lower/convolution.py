@@ -11,7 +11,7 @@ from lascompile.analysis.demand import Window
 from lascompile.analysis.rules.convolution import window_of
 from lascompile.lower.chain import Chain, Domain
 from lascompile.lower.context import Context, pixel_count, shape4
-from lascompile.lower.lists import Lists
+from lascompile.lower.lists import Lists, granularity_of
 from lascompile.lower.program import Buffer
 from lascompile.lower.sink import Sink, epilogue, prepare_sink
 from lascompile.lower.tiles import Tiling, cut_into_tiles, suits_tiles, tile_buffers
@@ -58,7 +58,7 @@ def lower_convolution(context: Context, lists: Lists, chain: Chain) -> None:
     site = _Site(chain, window, source, weight, sink, _domain_of(context, source))
     tilings = {tiling.m: tiling for tiling in _tilings(site)}
     workloads = [_row_workload(site), *(_tile_workload(site, tiling) for tiling in tilings.values())]
-    kernel = context.scheduler.convolve(site.name, *workloads)
+    kernel = context.scheduler.convolve(site.name, *workloads, granularity=granularity_of(chain.domain))
     source_rows = context.packed[source][0] if source in context.packed else context.rows_of(source)
     bias = pack_channels(_constant(node, 2), weight.shape[0])
     buffers = sink.buffers | {

@@ -124,12 +124,16 @@ class Scheduler:
         """The kernel of a workload that there is one way to compute."""
         return ScheduledKernel(workload, self.threads)
 
-    def convolve(self, node: str, *workloads: Workload) -> ScheduledKernel:
+    def convolve(
+        self, node: str, *workloads: Workload, granularity: tuple[int, int] | None = None
+    ) -> ScheduledKernel:
         """The kernel for the convolution `node`, which stands in `workloads` in every form that it can take.
+
+        `granularity` is S of the mask that it obeys, if there is one.
 
         Raises:
             UsageError: The plan wants an algorithm that cannot compute it here.
         """
         chooser = Chooser(self.target, self.threads, self.numerics, self.plan, self.measurements)
-        chosen, candidates = chooser.choose(node, workloads)
+        chosen, candidates = chooser.choose(node, workloads, granularity)
         return ScheduledKernel(chosen.workload, self.threads, chosen.decisions, candidates=candidates)

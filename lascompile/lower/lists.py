@@ -147,6 +147,11 @@ def _order(footprint: Footprint) -> tuple[str, bool, bytes, str]:
     return mask.name, mask.inverted, mask.index.tobytes(), repr(footprint.windows)
 
 
+def granularity_of(domain: Domain | None) -> tuple[int, int] | None:
+    """S of the mask that says which pixels are in `domain`, of several that of the first; None if all are."""
+    return None if domain is None else min(domain, key=_order).mask.granularity
+
+
 def window_shape(window: Window, batch: int) -> WindowShape:
     """`window` over a batch of `batch` maps."""
     return WindowShape(

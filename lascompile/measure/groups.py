@@ -1,8 +1,12 @@
-"""What is measured together: the cells of one convolution, so that what is compared later is measured in turns."""
+"""What is measured together: the cells of one convolution, so that what is compared later is measured in turns.
+
+Where a convolution has more cells than a group may, all algorithms of one activation rate and granularity still share a
+group: it is these that a build compares.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from lascompile.measure.cells import Measurable
 from lascompile.measure.kernels import shape_of
@@ -12,7 +16,11 @@ MOST_CELLS = 20
 
 
 def make_groups(items: Iterable[Measurable], most_cells: int = MOST_CELLS) -> list[list[Measurable]]:
-    """`items` in groups of at most `most_cells`; those of one convolution stay together where they fit."""
+    """`items` in groups of at most `most_cells`.
+
+    Those of one convolution stay together where they fit, and those of one of its contests in any case, unless a single
+    contest has more cells than that.
+    """
     by_shape: dict[object, list[Measurable]] = {}
     for item in items:
         by_shape.setdefault((item.cell.stage, shape_of(item.job.workload)), []).append(item)
@@ -26,8 +34,22 @@ def make_groups(items: Iterable[Measurable], most_cells: int = MOST_CELLS) -> li
     return groups
 
 
-def _parts(items: Sequence[Measurable], most: int) -> list[Sequence[Measurable]]:
-    """As few parts as possible, equally long but for one."""
-    count = -(-len(items) // most)
-    length = -(-len(items) // count)
-    return [items[start : start + length] for start in range(0, len(items), length)]
+def _parts(items: Sequence[Measurable], most: int) -> list[list[Measurable]]:
+    """Parts of whole contests, about equally long."""
+    length = -(-len(items) // -(-len(items) // most))
+    parts: list[list[Measurable]] = []
+    for contest in _contests(items, most):
+        if parts and len(parts[-1]) < length and len(parts[-1]) + len(contest) <= most:
+            parts[-1] += contest
+        else:
+            parts.append(contest)
+    return parts
+
+
+def _contests(items: Sequence[Measurable], most: int) -> Iterator[list[Measurable]]:
+    """The cells of one activation rate and granularity, by rising rate; at most `most` at once."""
+    contests: dict[tuple[float, tuple[int, int] | None], list[Measurable]] = {}
+    for item in items:
+        contests.setdefault((item.cell.task.activation_rate, item.cell.granularity), []).append(item)
+    for _, contest in sorted(contests.items(), key=lambda pair: pair[0][0]):
+        yield from (contest[start : start + most] for start in range(0, len(contest), most))

@@ -11,8 +11,8 @@ from lascompile.frontend.counterpart import static_counterpart
 from lascompile.frontend.load import load_model
 from lascompile.frontend.simplify import simplify
 from lascompile.records.matching import is_dynamic
+from lascompile.tune.problem import Form
 from lascompile.tune.tasks import Setting, TuningTask, tasks_of_graph
-from lascompile.workload import Workload
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Kernel:
     Attributes:
         task: Kernel and algorithm.
         granularity: Height and width of a patch of the mask that rules it; None without a mask.
-        stage: C, H, W of what that mask gates. A kernel without a mask has the stage of the one that computes the same
-            under a mask, if there is one.
+        stage: C, H, W of what that mask gates. A kernel without a mask has the stage of those that compute the same
+            under masks of its network, if that is one stage.
     """
 
     task: TuningTask
@@ -57,24 +57,22 @@ def kernels_of_network(
     kernels = [_with_place(task, places) for task in tasks_of_graph(model.graph, setting)]
     if static is not None:
         kernels += [Kernel(task) for task in tasks_of_graph(static.graph, setting)]
-    return merge_kernels(kernels)
+    return merge_kernels(_with_stages(kernels))
 
 
 def merge_kernels(kernels: Iterable[Kernel]) -> list[Kernel]:
-    """Equal ones once, also those of several networks; those without a mask learn their stage from those with one."""
+    """Equal ones once, also those of several networks. No network changes what is known of another's."""
     merged: dict[object, Kernel] = {}
-    for kernel in _with_stages(list(kernels)):
+    for kernel in kernels:
         key = (kernel.task.record_task, kernel.task.family.name, kernel.granularity, kernel.stage)
         merged.setdefault(key, kernel)
     return list(merged.values())
 
 
-def shape_of(workload: Workload) -> tuple[object, ...]:
+def shape_of(workload: Form) -> tuple[object, ...]:
     """What kernels have in common that compute the same map by other algorithms, or under other masks or none."""
-    sizes = vars(workload)
-    taps, groups = sizes.get("taps", 9), sizes.get("groups", 1)  # a Winograd kernel is a 3x3 convolution
-    rows = sizes["output_rows"] if "output_rows" in sizes else sizes["rows"]
-    return taps, groups, sizes["in_channels"], sizes["out_channels"], rows, sizes["input_rows"], sizes["epilogue"].add
+    channels, rows = (workload.in_channels, workload.out_channels), (workload.input_rows, workload.map_rows)
+    return workload.taps, workload.groups, channels, rows, workload.epilogue.add
 
 
 def _with_place(
@@ -85,5 +83,13 @@ def _with_place(
 
 
 def _with_stages(kernels: Sequence[Kernel]) -> list[Kernel]:
-    stages = {shape_of(kernel.task.workload): kernel.stage for kernel in kernels if kernel.stage is not None}
-    return [replace(kernel, stage=kernel.stage or stages.get(shape_of(kernel.task.workload))) for kernel in kernels]
+    """The kernels of one network; those without a mask learn their stage from those with one, where there is one only.
+
+    What other networks a command measures must not matter: a cell is to be the same the next time.
+    """
+    stages: dict[object, set[tuple[int, int, int]]] = {}
+    for kernel in kernels:
+        if kernel.stage is not None:
+            stages.setdefault(shape_of(kernel.task.workload), set()).add(kernel.stage)
+    only = {shape: next(iter(found)) for shape, found in stages.items() if len(found) == 1}
+    return [replace(kernel, stage=kernel.stage or only.get(shape_of(kernel.task.workload))) for kernel in kernels]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -48,6 +50,33 @@ class Runs(Protocol):
     def visit(self, visits: Sequence[Visit]) -> Iterator[tuple[int, list[list[float]] | Failure]]:
         """Yields the position of each of `visits`, and the seconds of all timed runs by cell, or a failure."""
         ...
+
+
+@dataclass
+class _Visited:
+    """A cell that is being measured.
+
+    Attributes:
+        item: The cell.
+        passes: Seconds of the timed runs of each pass so far.
+        is_alone: Whether it is visited by itself, since a visit with others has failed.
+        failure: Of the visit by itself behind which there is no other one.
+    """
+
+    item: Measurable
+    passes: list[list[float]] = field(default_factory=list)
+    is_alone: bool = False
+    failure: Failure | None = None
+
+    @property
+    def has_failed(self) -> bool:
+        """True if its good passes are too few for a row."""
+        return self.failure is not None and len(self.passes) < PASSES
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no further pass is needed."""
+        return self.failure is not None or is_settled(self.passes)
 
 
 class Measurer:
@@ -95,7 +124,7 @@ class Measurer:
             builder: Builds the libraries.
             runs: Runs them.
             on_progress: Told whenever something has changed.
-            is_stopped: Asked before each pass; the groups that are being measured are then given up.
+            is_stopped: Asked before each visit; the groups that are being measured are then given up.
         """
         self._started, self._on_progress, self._is_stopped = self._clock(), on_progress, is_stopped
         for start in range(0, len(self._groups), runs.width):
@@ -108,25 +137,22 @@ class Measurer:
     def _measure(self, groups: Sequence[Sequence[Measurable]], builder: KernelBuilder, runs: Runs) -> None:
         """Some groups side by side, as many as there are boards."""
         self._build([item for group in groups for item in group], builder, runs)
-        sound = [[item for item in group if item.library in self._libraries] for group in groups]
-        passes: dict[str, list[list[float]]] = {item.cell.identity: [] for group in sound for item in group}
+        sound = [[_Visited(item) for item in group if item.library in self._libraries] for group in groups]
         number = 0
-        while due := [kept for group in sound if (kept := [item for item in group if not self._is_over(passes, item)])]:
+        while due := [unit for group in sound for unit in _units(group)]:
             if self._is_stopped():
                 return
             number += 1
             count = sum(map(len, due))
-            self._announce(f"pass {number} over {count} cell{'s' * (count != 1)} of {_name(due[0])}")
-            self._visit(due, passes, runs, number)
-        done = [item for group in sound for item in group if item.cell.identity in passes]
-        rows = [Row(item.cell, latency_of(passes[item.cell.identity]), Versions.installed()) for item in done]
+            cells = f"{count} cell{'s' * (count != 1)} of {_name([cell.item for cell in due[0]])}"
+            self._announce(f"pass {number} over {cells}")
+            self._visit(due, runs, number)
+        done = [cell for group in sound for cell in group if not cell.has_failed]
+        rows = [Row(cell.item.cell, latency_of(cell.passes), Versions.installed()) for cell in done]
         if rows:
             self._table.append(*rows)
         self.progress.rows += rows
         self.progress.finished += len(groups)
-
-    def _is_over(self, passes: dict[str, list[list[float]]], item: Measurable) -> bool:
-        return item.cell.identity not in passes or is_settled(passes[item.cell.identity])
 
     def _build(self, items: Sequence[Measurable], builder: KernelBuilder, runs: Runs) -> None:
         """Build and check the libraries of `items`; those that fail, fail for all of their cells."""
@@ -153,26 +179,34 @@ class Measurer:
             if item.library in failures:
                 self._fail(item, failures[item.library])
 
-    def _visit(
-        self, groups: Sequence[Sequence[Measurable]], passes: dict[str, list[list[float]]], runs: Runs, number: int
-    ) -> None:
-        """One pass over each of `groups`."""
-        visits = [self._visit_of(group, number) for group in groups]
-        for position, found in runs.visit(visits):
-            group = groups[position]
-            if not isinstance(found, Failure):
-                for item, seconds in zip(group, found, strict=True):
-                    passes[item.cell.identity].append(seconds)
-            elif len(group) == 1:
-                self._fail(group[0], found)
-                del passes[group[0].cell.identity]
-            else:
-                # One of them is to blame, and nobody knows which: each goes alone.
-                self._visit([[item] for item in group], passes, runs, number)
+    def _visit(self, units: Sequence[Sequence[_Visited]], runs: Runs, number: int) -> None:
+        """One pass over `units`, each of which is visited in one process."""
+        waiting = deque(units)
+        while waiting and not self._is_stopped():
+            together = [waiting.popleft() for _ in range(min(runs.width, len(waiting)))]
+            for position, found in runs.visit([self._visit_of(unit, number) for unit in together]):
+                unit = together[position]
+                if not isinstance(found, Failure):
+                    for cell, seconds in zip(unit, found, strict=True):
+                        cell.passes.append(seconds)
+                elif len(unit) == 1:
+                    self._give_up(unit[0], found)
+                else:
+                    # One of them is to blame, and nobody knows which: from now on each goes alone.
+                    for cell in unit:
+                        cell.is_alone = True
+                        waiting.append([cell])
 
-    def _visit_of(self, group: Sequence[Measurable], number: int) -> Visit:
-        libraries = tuple(self._libraries[item.library] for item in group)
-        return Visit(tuple(item.job for item in group), libraries, self._rhythm, (self._seed, number))
+    def _give_up(self, cell: _Visited, failure: Failure) -> None:
+        cell.failure = failure
+        if cell.has_failed:
+            self._fail(cell.item, failure)
+        else:
+            _LOG.info("%s: pass left out (%s): %s", cell.item.kernel.name, failure.reason, failure.error)
+
+    def _visit_of(self, unit: Sequence[_Visited], number: int) -> Visit:
+        libraries = tuple(self._libraries[cell.item.library] for cell in unit)
+        return Visit(tuple(cell.item.job for cell in unit), libraries, self._rhythm, (self._seed, number))
 
     def _fail(self, item: Measurable, failure: Failure) -> None:
         self.progress.failed.append((item, failure))
@@ -186,6 +220,13 @@ class Measurer:
         if self._limit_s is not None:
             progress.left_s = min(progress.left_s, max(0.0, self._limit_s - progress.elapsed_s))
         self._on_progress(progress)
+
+
+def _units(group: Sequence[_Visited]) -> list[list[_Visited]]:
+    """What of `group` is visited in one process each: those that go alone, and the rest, as far as not yet over."""
+    due = [cell for cell in group if not cell.is_over]
+    together = [cell for cell in due if not cell.is_alone]
+    return [*([together] if together else []), *([cell] for cell in due if cell.is_alone)]
 
 
 def _name(items: Sequence[Measurable]) -> str:

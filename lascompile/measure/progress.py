@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from lascompile.latency import Row
 from lascompile.measure.cells import Measurable
-from lascompile.records import Failure
+from lascompile.records import WRONG, Failure
 
 
 @dataclass
@@ -39,3 +39,9 @@ class Progress:
     def done(self) -> int:
         """Cells of this run that have a row or have failed."""
         return len(self.rows) + len(self.failed)
+
+    @property
+    def is_sound(self) -> bool:
+        """False if a kernel computes something wrong, or if nothing but failures came out."""
+        is_wrong = any(failure.reason == WRONG for _, failure in self.failed)
+        return not is_wrong and bool(self.rows or not self.failed)

@@ -6,7 +6,7 @@ A visit is one pass over a group of cells. Its process loads all libraries of th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,12 @@ class Visit:
 
 
 class Visitor:
-    """Checks kernels and visits groups, on this machine, or on the boards of `fleet`."""
+    """Checks kernels and visits groups, on this machine, or on the boards of `fleet`.
+
+    Args:
+        fleet: The boards; None is this machine.
+        timeout_s: Seconds that a visit or a check may take, here or on a board.
+    """
 
     def __init__(self, fleet: Fleet | None = None, timeout_s: int = TIMEOUT_S) -> None:
         self._is_remote = fleet is not None
@@ -54,7 +59,7 @@ class Visitor:
         if fleet is None:
             self._runner = LocalRunner(timeout_s, _RUNS_OF_CHECK)
         else:
-            self._runner = FleetRunner(fleet, _RUNS_OF_CHECK)
+            self._runner = FleetRunner(replace(fleet, timeout_s=timeout_s), _RUNS_OF_CHECK)
         self.width = 1 if fleet is None else fleet.jobs
         """Visits at a time."""
 

@@ -1,12 +1,14 @@
 """The ways to compute one convolution, and what they cost in one unit.
 
-Latencies are compared if they have one scale: means of measuring, device, activation rate. A number of cycles that was
-predicted is none of them. So for one convolution:
+Latencies are compared if they have one scale: means of measuring, device, activation rate, granularity. A number of
+cycles that was predicted is none of them. So for one convolution:
 
 1. Nothing measured: predicted cycles are compared.
-2. Else the scale with the most measured candidates counts; of equals the latency table's, then that of the first.
-   Latencies on it are compared as they are.
-3. Every other candidate gets the latency of the fastest of those, times the ratio of their predicted cycles.
+2. Rows of the latency table under masks of another granularity than the convolution's own count only where no candidate
+   has a row of that.
+3. The scale with the most measured candidates counts; of equals the latency table's, then that of the finest patches,
+   then that of the first. Latencies on it are compared as they are.
+4. Every other candidate gets the latency of the fastest of those, times the ratio of their predicted cycles.
 """
 
 from __future__ import annotations
@@ -14,10 +16,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 from lascompile.plan.algorithms import Algorithm
-from lascompile.plan.measured import TABLE, Measured
+from lascompile.plan.measured import TABLE, Measured, Scale
 from lascompile.workload import Workload
 
 PREDICTED, SCALED = "predicted", "scaled"
@@ -52,18 +55,42 @@ class Candidate:
         return told | {name: value for name, value in provenance.items() if value is not None}
 
 
-def on_one_scale(candidates: Sequence[Candidate], measured: Sequence[Measured | None]) -> list[Candidate]:
-    """`candidates`, whose costs are predicted, with costs by the rule above; `measured` is of each, in order."""
-    scales = Counter(item.scale for item in measured if item is not None)
-    if not scales:
+def on_one_scale(
+    candidates: Sequence[Candidate],
+    measured: Sequence[Sequence[Measured]],
+    granularity: tuple[int, int] | None = None,
+) -> list[Candidate]:
+    """`candidates`, whose costs are predicted, with costs by the rule above.
+
+    Args:
+        candidates: The ways to compute one convolution.
+        measured: What was measured of each, in order, on each scale.
+        granularity: S of the mask that the convolution obeys; None without one.
+    """
+    scale = _choose_scale([item.scale for items in measured for item in items], granularity)
+    if scale is None:
         return list(candidates)
-    scale = max(scales, key=lambda scale: (scales[scale], scale.source == TABLE))
-    pairs = list(zip(candidates, measured, strict=True))
-    latency_s, cycles = min((m.latency_s, c.cost) for c, m in pairs if m is not None and m.scale == scale)
+    on_scale = [next((item for item in items if item.scale == scale), None) for items in measured]
+    pairs = list(zip(candidates, on_scale, strict=True))
+    latency_s, cycles = min((item.latency_s, candidate.cost) for candidate, item in pairs if item is not None)
     return [
-        replace(candidate, cost=item.latency_s, source=scale.source, row=item.row)
-        if item is not None and item.scale == scale
-        else replace(candidate, cost=latency_s * candidate.cost / cycles, source=SCALED)
+        replace(candidate, cost=latency_s * candidate.cost / cycles, source=SCALED)
+        if item is None
+        else replace(candidate, cost=item.latency_s, source=scale.source, row=item.row)
         for candidate, item in pairs
     ]
 
+
+def _choose_scale(scales: Sequence[Scale], granularity: tuple[int, int] | None) -> Scale | None:
+    """That which counts, of the scales on which candidates were measured; None if none was."""
+
+    def is_own(scale: Scale) -> bool:
+        return scale.source == TABLE and scale.granularity == granularity
+
+    has_own = any(is_own(scale) for scale in scales)
+    counted = Counter(scale for scale in scales if scale.source != TABLE or is_own(scale) or not has_own)
+
+    def rank(scale: Scale) -> tuple[int, bool, int]:
+        return counted[scale], scale.source == TABLE, -prod(scale.granularity or ())
+
+    return max(counted, key=rank, default=None)

@@ -38,32 +38,39 @@ class Chooser:
     plan: Plan
     measurements: Measurements | None = None
 
-    def candidates(self, workloads: Sequence[Workload]) -> list[Candidate]:
-        """Every algorithm that may compute a convolution, which stands in `workloads` in all its forms."""
+    def candidates(
+        self, workloads: Sequence[Workload], granularity: tuple[int, int] | None = None
+    ) -> list[Candidate]:
+        """Every algorithm that may compute a convolution, which stands in `workloads` in all its forms.
+
+        `granularity` is S of the mask that it obeys, if there is one.
+        """
         found = [
             self._candidate(algorithm, workload)
             for workload in workloads
             for algorithm in ALGORITHMS.values()
             if algorithm.serves(workload, self.target, self.numerics)
         ]
-        return on_one_scale([candidate for candidate, _ in found], [measured for _, measured in found])
+        return on_one_scale([candidate for candidate, _ in found], [measured for _, measured in found], granularity)
 
-    def _candidate(self, algorithm: Algorithm, workload: Workload) -> tuple[Candidate, Measured | None]:
+    def _candidate(self, algorithm: Algorithm, workload: Workload) -> tuple[Candidate, Sequence[Measured]]:
         """It, at its predicted cost, and what was measured of it."""
         cycles = predict_cycles(algorithm, workload, self.target, self.threads)
         default = algorithm.decide(workload, self.target, self.threads)
         if self.measurements is None:
-            return Candidate(algorithm, workload, default, cycles), None
+            return Candidate(algorithm, workload, default, cycles), ()
         found = self.measurements.look_up(algorithm, workload, default)
-        return Candidate(algorithm, workload, found.decisions, cycles, record=found.record), found.latency
+        return Candidate(algorithm, workload, found.decisions, cycles, record=found.record), found.latencies
 
-    def choose(self, node: str, workloads: Sequence[Workload]) -> tuple[Candidate, list[Candidate]]:
-        """The best candidate for the convolution `node`, and all of them, best first.
+    def choose(
+        self, node: str, workloads: Sequence[Workload], granularity: tuple[int, int] | None = None
+    ) -> tuple[Candidate, list[Candidate]]:
+        """The best candidate for the convolution `node`, and all of them, best first; arguments as for `candidates`.
 
         Raises:
             PlanError: The plan wants an algorithm that cannot compute it here.
         """
-        ranked = sorted(self.candidates(workloads), key=lambda candidate: candidate.cost)
+        ranked = sorted(self.candidates(workloads, granularity), key=lambda candidate: candidate.cost)
         wanted = self.plan.algorithms.get(node)
         if wanted is None:
             return ranked[0], ranked

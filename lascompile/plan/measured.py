@@ -14,7 +14,7 @@ from typing import Any
 from lascompile.analysis.blocks import NOMINAL_RATE
 from lascompile.cpu import cpu_model
 from lascompile.errors import UsageError
-from lascompile.latency import LatencyTable, open_table
+from lascompile.latency import Estimate, LatencyTable, open_table
 from lascompile.plan.algorithms import Algorithm
 from lascompile.plan.known import known_algorithms
 from lascompile.records import Match, RecordStore, TargetKey, Task, open_store
@@ -34,11 +34,14 @@ class Scale:
         source: How they were measured: `RECORD` or `TABLE`.
         device: Where.
         activation_rate: Under which load; 1.0 for a kernel that is not dynamic.
+        granularity: S of the mask: how the rows of that load lie together. None without one, and for a record, which
+            does not tell.
     """
 
     source: str
     device: str
     activation_rate: float
+    granularity: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,13 @@ class Found:
     Attributes:
         decisions: Those to build it by.
         record: Provenance of the record that they come from; None if they are the default ones.
-        latency: How long a kernel with these decisions takes, if that was measured.
+        latencies: How long a kernel with these decisions takes, as far as that was measured: of each granularity, or
+            what the record says.
     """
 
     decisions: Any
     record: Mapping[str, Any] | None
-    latency: Measured | None
+    latencies: tuple[Measured, ...]
 
 
 class Measurements:
@@ -87,8 +91,8 @@ class Measurements:
         if key not in self._found:
             match = self._match(algorithm, workload)
             decisions = match.decisions if match else default
-            latency = self._in_table(algorithm, workload, decisions) or (_of_record(match) if match else None)
-            self._found[key] = Found(decisions, match.provenance() if match else None, latency)
+            latencies = self._in_table(algorithm, workload, decisions) or ((_of_record(match),) if match else ())
+            self._found[key] = Found(decisions, match.provenance() if match else None, latencies)
         return self._found[key]
 
     def _match(self, algorithm: Algorithm, workload: Workload) -> Match | None:
@@ -96,19 +100,16 @@ class Measurements:
             return None
         return self._store.best(self._task(workload), known_algorithms(workload, [algorithm.name]))
 
-    def _in_table(self, algorithm: Algorithm, workload: Workload, decisions: object) -> Measured | None:
-        """A latency with these very decisions, at the nominal rate."""
+    def _in_table(self, algorithm: Algorithm, workload: Workload, decisions: object) -> tuple[Measured, ...]:
+        """Latencies with these very decisions, at the nominal rate, of each granularity."""
         if (algorithm.name, workload) not in self._tabulated:
-            return None
+            return ()
         task = self._task(workload)
         definition = known_algorithms(workload, [algorithm.name])[algorithm.name].definition
-        estimate = self._table.latency(task, algorithm.name, definition, decisions=to_fields(decisions))
-        if estimate is None:
-            return None
-        last = max(estimate.rows, key=lambda row: row.when)
-        device = last.cell.task.device
-        told = {"device": device, "when": last.when, "versions": vars(last.versions).copy()}
-        return Measured(estimate.median_s, Scale(TABLE, device, task.activation_rate), told)
+        estimates = self._table.latency_by_granularity(
+            task, algorithm.name, definition, decisions=to_fields(decisions)
+        )
+        return tuple(_of_rows(estimate, task.activation_rate) for estimate in estimates.values())
 
     def _task(self, workload: Workload) -> Task:
         rate = NOMINAL_RATE if is_dynamic(workload) else 1.0
@@ -137,6 +138,15 @@ def open_measurements(folder: Path | None, target: Target, threads: int) -> Meas
     if folder is not None and not folder.exists():
         raise UsageError(f"--records {folder}: no such folder")
     return Measurements(open_store(folder), open_table(folder), target, threads, cpu_model())
+
+
+def _of_rows(estimate: Estimate, rate: float) -> Measured:
+    last = max(estimate.rows, key=lambda row: row.when)
+    device, granularity = last.cell.task.device, last.cell.granularity
+    told: dict[str, Any] = {"device": device, "when": last.when, "versions": vars(last.versions).copy()}
+    if granularity is not None:
+        told["granularity"] = list(granularity)
+    return Measured(estimate.median_s, Scale(TABLE, device, rate, granularity), told)
 
 
 def _of_record(match: Match) -> Measured:

@@ -12,7 +12,7 @@ from lascompile.latency import Row
 from lascompile.records.matching import is_dynamic
 from lascompile.report.latency_rows import show_stage
 from lascompile.report.time_tables import show_granularity
-from lascompile.workload import Workload
+from lascompile.workload import ConvWorkload, WinogradWorkload, Workload
 
 _PANEL_INCHES = (3.6, 2.9)
 _STYLES = (("o", "-"), ("s", "-."), ("^", ":"), ("D", (0, (5, 1, 1, 1, 1, 1))), ("v", (0, (1, 3))))
@@ -141,12 +141,10 @@ def _styles(panel: Panel) -> dict[str, tuple[str, Any]]:
 
 def _kernel(workload: Workload) -> str:
     """The same words for a kernel that computes everywhere and for one that computes at some pixels."""
-    sizes = vars(workload)
-    if "in_channels" not in sizes:
+    if not isinstance(workload, ConvWorkload | WinogradWorkload):
         return workload.name().removeprefix("masked_")
-    side = round(sizes.get("taps", 9) ** 0.5)  # a Winograd kernel is a 3x3 convolution
-    rows = sizes["output_rows"] if "output_rows" in sizes else sizes["rows"]
-    step = round((sizes["input_rows"] / rows) ** 0.5)
+    side = round(workload.taps**0.5)
+    step = round((workload.input_rows / workload.map_rows) ** 0.5)
     stride = f", stride {step}" if step > 1 else ""
-    add = " + residual" if sizes["epilogue"].add else ""
-    return f"conv{side}x{side} {sizes['in_channels']}→{sizes['out_channels']}{add}{stride}"
+    add = " + residual" if workload.epilogue.add else ""
+    return f"conv{side}x{side} {workload.in_channels}→{workload.out_channels}{add}{stride}"

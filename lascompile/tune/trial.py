@@ -190,7 +190,7 @@ def allot(job: Job, rate: float, device: tvm.runtime.Device) -> Call:
     return Call(job, problem, [tvm.runtime.tensor(array, device=device) for array in arrays])
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def _problem(
     make: Callable[..., Problem], workload: Form, activity: Activity, rate: float, seed: int
 ) -> Problem:

@@ -41,6 +41,11 @@ class ConvWorkload(Workload):
     epilogue: Epilogue = Epilogue()
 
     @property
+    def map_rows(self) -> int:
+        """Pixels of the output map, computed or not."""
+        return self.rows
+
+    @property
     def is_depthwise(self) -> bool:
         """One input channel per output channel."""
         return self.groups == self.in_channels == self.out_channels and self.groups > 1
@@ -98,6 +103,21 @@ class WinogradWorkload(Workload):
     counted: bool
     in_place: bool = False
     epilogue: Epilogue = Epilogue()
+
+    @property
+    def map_rows(self) -> int:
+        """Pixels of the output map, computed or not."""
+        return self.output_rows
+
+    @property
+    def taps(self) -> int:
+        """Positions of the convolution's kernel, as for one over rows."""
+        return 9
+
+    @property
+    def groups(self) -> int:
+        """Convolution groups, as for one over rows."""
+        return 1
 
     @property
     def positions(self) -> int:

@@ -19,13 +19,6 @@ from lascompile.verify.outcome import BlockOutcome, Verification
 from tests.analysis.networks import Builder, Form, masked_network
 
 
-@pytest.fixture(autouse=True)
-def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the terminal of whoever runs the tests is like must not matter."""
-    for name in ("COLUMNS", "FORCE_COLOR", "CLICOLOR_FORCE"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """Two masked blocks."""

@@ -6,14 +6,17 @@ import json
 import os
 import signal
 import time
+from dataclasses import replace
 
 import onnx
 import pytest
 
 from lascompile.cli.main import main
-from lascompile.latency import LatencyTable
+from lascompile.latency import LatencyTable, Row
 from lascompile.measure.measurer import Measurer
+from lascompile.records import Failure, Latency
 from tests.masked_nets import masked_network
+from tests.records.samples import VERSIONS
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +100,53 @@ def test_measuring_going_on_and_measuring_again(model, tmp_path, capsys):
     assert "ratio" in out and "of 2 rows that were measured again agree within 10%" in out
     assert len(list(LatencyTable(tmp_path).rows())) == rows + 2
     assert main(["table", "plot", "--records", str(tmp_path), "-o", str(tmp_path / "t.png")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("failures", "rows", "code"),
+    [([], 0, 0), ([], 1, 0), (["run"], 1, 0), (["run"], 0, 1), (["run", "wrong"], 1, 1), (["wrong"], 0, 1)],
+)
+def test_the_exit_code_tells_of_wrong_kernels_and_of_nothing_but_failures(
+    failures, rows, code, model, tmp_path, monkeypatch
+):
+    def run(self, builder, visitor, show, is_stopped):
+        items = [item for group in self._groups for item in group]
+        self.progress.failed += [(item, Failure(reason)) for item, reason in zip(items, failures, strict=False)]
+        self.progress.rows += [Row(item.cell, Latency.of([1e-3]), VERSIONS) for item in items[-1:] * rows]
+
+    monkeypatch.setattr(Measurer, "run", run)
+    assert measure(model, "--threads", 1, "--activation-rate", 0.5, "--records", tmp_path) == code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_hinted"),
+    [((), False), (("--activation-rate", "0.25,0.75"), True), (("--activation-rate", "0.25", "--quiet"), False)],
+)
+def test_a_hint_where_the_rate_is_left_out_that_builds_ask_for(arguments, is_hinted, model, tmp_path, capsys):
+    assert measure(model, "--dry-run", "--records", tmp_path, *arguments) == 0
+    hint = (
+        "lascompile: hint: build asks the table at activation rate 0.5, which is not measured here; "
+        "add 0.5 to --activation-rate\n"
+    )
+    assert capsys.readouterr().err == hint * is_hinted
+
+
+def test_again_does_not_compare_with_another_version_of_tvm(model, tmp_path, capsys, monkeypatch):
+    def run(self, builder, visitor, show, is_stopped):
+        items = [item for group in self._groups for item in group]
+        self.progress.rows += [Row(item.cell, Latency.of([3e-3]), VERSIONS) for item in items]
+        LatencyTable(tmp_path).append(*self.progress.rows)
+
+    monkeypatch.setattr(Measurer, "run", run)
+    common = [model, "--threads", 1, "--activation-rate", 0.5, "--records", tmp_path, "--json"]
+    assert measure(*common) == 0
+    table = LatencyTable(tmp_path)
+    own = [item.value for item in table.rows()]
+    other = {"versions": replace(VERSIONS, tvm="9.9"), "latency": Latency.of([1.0]), "when": "9"}
+    table.append(*(replace(row, **other) for row in own))
+    capsys.readouterr()
+    assert measure(*common, "--again", 2) == 0
+    assert [pair["ratio"] for pair in json.loads(capsys.readouterr().out)["again"]] == [1.0, 1.0]
 
 
 def test_after_ctrl_c_the_summary_says_what_is_left(model, tmp_path, capsys, monkeypatch):

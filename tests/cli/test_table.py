@@ -9,6 +9,7 @@ from lascompile.latency import LatencyTable, table
 from tests.latency.samples import row
 from tests.records.samples import DENSE
 
+HOW_TO_GET_ROWS = "lascompile measure makes rows, lascompile table merge copies those of other machines"
 WHEN = "2026-11-21T04:14:00.000000+00:00"
 
 
@@ -49,7 +50,7 @@ def test_rows_are_shown_by_stage_kernel_granularity_and_rate(folder, capsys):
 
 def test_rows_can_be_chosen(folder, capsys):
     assert run(capsys, "show", "--records", folder, "--device", "A CPU").endswith("5 rows\n")
-    none = f"no such rows in {folder}; lascompile table merge adds rows\n"
+    none = f"no such rows in {folder}; {HOW_TO_GET_ROWS}\n"
     assert run(capsys, "show", "--records", folder, "--device", "x") == none
     assert run(capsys, "show", "--records", folder, "--threads", "1") == none
 
@@ -95,7 +96,7 @@ def test_plotting(folder, tmp_path, capsys, name, start):
         (["plot", "-o", "no/t.png"], "-o no/t.png: no is not a folder; make it, or give another place"),
         (
             ["plot", "-o", "t.png", "--records", "empty"],
-            "nothing to plot in empty: no rows of a stage; lascompile table merge adds rows",
+            f"nothing to plot in empty: no rows of a stage; {HOW_TO_GET_ROWS}",
         ),
         (
             ["plot", "-o", "t.png", "--records", "records"],

@@ -26,8 +26,10 @@ def forced(algorithm: str) -> Iterator[list[str]]:
     """Builds take `algorithm` wherever they may. Yields the names of the convolutions that it will have got."""
     chooses, taken = Chooser.choose, list[str]()
 
-    def choose(self: Chooser, node: str, workloads: Sequence[Workload]) -> tuple[Candidate, list[Candidate]]:
-        chosen, ranked = chooses(self, node, workloads)
+    def choose(
+        self: Chooser, node: str, workloads: Sequence[Workload], granularity: tuple[int, int] | None = None
+    ) -> tuple[Candidate, list[Candidate]]:
+        chosen, ranked = chooses(self, node, workloads, granularity)
         wanted = next((candidate for candidate in ranked if candidate.algorithm.name == algorithm), None)
         if wanted is None:
             return chosen, ranked

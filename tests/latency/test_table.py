@@ -112,6 +112,20 @@ def test_decisions_and_granularity_can_be_asked_for(table):
     assert median_s(table, granularity=(1, 1)) is None
 
 
+def test_granularities_are_read_for_themselves(table):
+    """Not one rate of this and one of that."""
+    table.append(row(1e-3, 0.25, granularity=(4, 4)), row(3e-3, 0.75, granularity=(4, 4)))
+    table.append(row(9e-3, 0.5, granularity=(2, 2)), row(8e-3, 0.25, granularity=(1, 1)), row(7e-3, granularity=None))
+    table.append(row(1e-9, device="another", granularity=(4, 4)), row(1e-9, device="another", granularity=(8, 8)))
+    found = table.latency_by_granularity(TASK, "direct", "d1", decisions=CELL.decisions)
+    assert {size: estimate.median_s for size, estimate in found.items()} == {
+        (4, 4): pytest.approx(2e-3),
+        (2, 2): 9e-3,
+        None: 7e-3,
+    }
+    assert table.latency_by_granularity(TASK, "direct", "d1", decisions={"tile": 4}) == {}
+
+
 def test_the_own_device_comes_first(table):
     table.append(row(1e-3, device="another"))
     assert median_s(table) == 1e-3
@@ -124,7 +138,9 @@ def test_an_interrupted_run_goes_on_where_it_was(table):
     assert table.missing(cells) == cells
     table.append(replace(row(), cell=cells[1]))
     table.append(replace(row(), cell=cells[0], versions=replace(VERSIONS, tvm="0.26.0")))
-    assert LatencyTable(table.folder).missing(cells) == [cells[0], cells[2]]
+    fresh = LatencyTable(table.folder)
+    assert fresh.missing(cells) == [cells[0], cells[2]]
+    assert [found.cell for found in fresh.current()] == [cells[1]]
 
 
 def test_what_is_shipped_serves_but_counts_as_not_measured(tmp_path):

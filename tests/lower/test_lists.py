@@ -9,7 +9,8 @@ import onnx_ir as ir
 
 from lascompile.analysis.demand import Footprint, Window
 from lascompile.analysis.gates import Mask
-from lascompile.lower.lists import _order
+from lascompile.lower.lists import _order, granularity_of
+from tests.lower.tiling import domain_of
 
 
 def test_order_of_footprints_is_the_same_whatever_set_they_come_from() -> None:
@@ -23,3 +24,9 @@ def test_order_of_footprints_is_the_same_whatever_set_they_come_from() -> None:
     footprints += [Footprint(mask, (windows[0],)) for mask in masks[1:]]
     orders = [sorted(given, key=_order) for given in permutations(footprints)]
     assert all(order == orders[0] for order in orders)
+
+
+def test_the_granularity_of_a_domain_is_that_of_its_first_mask() -> None:
+    assert granularity_of(domain_of(1, (8, 8), 4)) == (4, 4)
+    assert granularity_of(domain_of(1, (8, 8), 4, 2)) == granularity_of(domain_of(1, (8, 8), 2, 4)) == (2, 2)
+    assert granularity_of(None) is None

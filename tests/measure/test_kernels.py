@@ -7,13 +7,14 @@ from dataclasses import asdict, replace
 import pytest
 
 from lascompile.measure.cells import plan_cells
-from lascompile.measure.kernels import kernels_of_network, merge_kernels
+from lascompile.measure.kernels import Kernel, _with_stages, kernels_of_network, merge_kernels, shape_of
 from lascompile.records import Latency, Record, RecordStore, Versions
 from lascompile.records.matching import is_dynamic
 from lascompile.target import parse_target
 from lascompile.tune.tasks import Setting, zoo_file
+from lascompile.workload import ConvWorkload, Epilogue, WinogradWorkload
 from tests.measure.stubs import cells, measurements
-from tests.tune.tiny import PACKED
+from tests.tune.tiny import DENSE, PACKED, task
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,29 @@ def test_equal_kernels_of_several_networks_are_one(network):
     finer = [replace(kernel, granularity=(1, 2)) for kernel in network if kernel.granularity]
     assert len(merge_kernels([*network, *finer])) == len(network) + len(finer)
     assert finer[0].name.endswith("S=1x2 r=0.5")
+
+
+def test_a_dense_kernel_has_a_stage_only_where_there_is_one():
+    dense, masked = Kernel(task(DENSE)), Kernel(task(PACKED), (1, 1), (32, 6, 6))
+    other = replace(masked, granularity=(2, 2), stage=(64, 6, 6))
+    assert [kernel.stage for kernel in _with_stages([dense, masked])] == [(32, 6, 6), (32, 6, 6)]
+    assert [kernel.stage for kernel in _with_stages([dense, masked, other])] == [None, (32, 6, 6), (64, 6, 6)]
+
+
+def test_the_stage_of_a_kernel_does_not_depend_on_other_networks():
+    first = _with_stages([Kernel(task(DENSE)), Kernel(task(PACKED), (1, 1), (32, 6, 6))])
+    second = _with_stages([Kernel(task(DENSE)), Kernel(task(PACKED), (2, 2), (64, 6, 6))])
+    unmasked = _with_stages([Kernel(task(DENSE))])
+    assert merge_kernels([*first, *second, *unmasked]) == [*first, *second, *unmasked]
+
+
+@pytest.mark.parametrize("m", [2, 4])
+def test_a_convolution_has_the_same_shape_over_rows_and_over_tiles(m):
+    rows = ConvWorkload(36, 36, 9, 1, 20, 32, gathers=True, counted=True, scatters=False)
+    tiles = WinogradWorkload(m, 9, 36, 36, 20, 32, counted=False)
+    assert shape_of(rows) == shape_of(tiles) != shape_of(replace(rows, taps=1))
+    assert shape_of(rows) != shape_of(replace(rows, epilogue=Epilogue(add=True)))
+    assert len({shape_of(replace(rows, **{name: 4})) for name in ("rows", "input_rows", "groups", "in_channels")}) == 4
 
 
 def test_decisions_are_those_of_the_record_that_a_build_would_take(tmp_path):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from lascompile.latency import LatencyTable
@@ -110,6 +108,47 @@ def test_a_kernel_that_crashes_takes_no_other_with_it(table):
     assert [len(visit.jobs) for visit in visitor.visits] == [2, 1, 1, 1, 1]
 
 
+def test_a_group_that_fails_as_a_whole_is_never_joined_again(table):
+    class Crowded(StubVisitor):
+        """Whose visits end only if a cell is alone."""
+
+        def visit(self, visits):
+            self.crashes = lambda job: any(len(visit.jobs) > 1 for visit in visits)
+            return super().visit(visits)
+
+    visitor = Crowded()
+    progress = measure(table, visitor, items=cells(table.folder)[:2])
+    assert len(rows(table)) == 2 and not progress.failed
+    assert [len(visit.jobs) for visit in visitor.visits] == [2] + [1] * 6
+    assert [visit.seed[1] for visit in visitor.visits] == [1, 1, 1, 2, 2, 3, 3]
+
+
+def test_one_may_stop_between_visits_of_single_cells(table):
+    items = cells(table.folder)
+    visits = []
+    visitor = StubVisitor(crashes=lambda job: job.rate == 1.0, after=lambda: visits.append(1))
+    measurer = Measurer([items], table)
+    measurer.run(StubBuilder(), visitor, is_stopped=lambda: len(visits) >= 3)
+    assert [len(visit.jobs) for visit in visitor.visits] == [7, 1, 1] and rows(table) == []
+
+
+@pytest.mark.parametrize(("good", "has_row"), [(2, False), (3, True), (4, True)])
+def test_a_cell_fails_only_where_its_good_passes_are_too_few(table, good, has_row):
+    """Its passes never agree, so that there would be seven."""
+
+    class Tiring(StubVisitor):
+        def visit(self, visits):
+            self.crashes = lambda job: visits[0].seed[1] > good
+            return super().visit(visits)
+
+    [item] = cells(table.folder)[:1]
+    visitor = Tiring(lambda job, number: 1e-3 / 2**number)
+    progress = measure(table, visitor, items=[item])
+    assert len(visitor.visits) == good + 1
+    assert [row.latency.repeats for row in rows(table)] == [90] * has_row
+    assert [failed for failed, _ in progress.failed] == ([] if has_row else [item])
+
+
 def test_boards_measure_groups_side_by_side(table):
     visitor = StubVisitor(width=2)
     progress = measure(table, visitor)
@@ -149,13 +188,3 @@ def test_rows_measured_again_are_compared_and_appended(table):
     assert again_line(pairs) == f"{agreeing} of 4 rows that were measured again agree within 10%"
     assert len(rows(table)) == 11
     assert choose_again(items, 100, seed=0) == items
-
-
-def test_groups_keep_what_is_compared_together():
-    items = cells(Path("nowhere"))
-    assert [[item.job.workload for item in group] for group in make_groups(items, 4)] == [
-        [PACKED, PACKED, PACKED, DENSE],
-        [SCATTER, SCATTER, SCATTER],
-    ]
-    assert [len(group) for group in make_groups(items, 3)] == [2, 2, 3]
-    assert [len(group) for group in make_groups(items)] == [7] and make_groups([]) == []

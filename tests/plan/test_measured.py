@@ -26,6 +26,7 @@ from lascompile.plan.candidate import Candidate
 from lascompile.plan.known import known_algorithms
 from lascompile.plan.numerics import Numerics
 from lascompile.records import WRONG, Failure, Latency, Record, RecordStore, TargetKey, Task
+from lascompile.records.matching import is_dynamic
 from lascompile.target import parse_target
 from lascompile.tune.tasks import Setting, tasks_of_model
 from tests.masked_nets import masked_network
@@ -45,6 +46,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def kernels(model: Path) -> Mapping[str, ScheduledKernel]:
+    return kernels_of(model)
+
+
+def kernels_of(model: Path) -> Mapping[str, ScheduledKernel]:
     """The kernels of the convolutions, as they are chosen where nothing was measured."""
     graph = simplify(load_model(model)).graph
     program = lower(graph, analyse(graph), Scheduler(TARGET, 1))
@@ -220,6 +225,31 @@ def test_the_table_decides(model: Path, tmp_path: Path, candidates: Sequence[Can
     step = build(model, tmp_path, record(plain, 1e-12, decisions=decisions))
     found = {candidate["algorithm"]: candidate for candidate in step.candidates}
     assert found["direct"]["source"] == "scaled" and "record" in found["direct"]
+
+
+@pytest.mark.parametrize(
+    ("side", "written"), [(4, (4,)), (2, (4,)), (4, (4, 2)), (4, (2, 4)), (2, (4, 2)), (2, (2, 4))]
+)
+def test_the_table_decides_by_rows_of_one_granularity(tmp_path: Path, side: int, written: Sequence[int]) -> None:
+    """Of the mask's own where there are some. The best of patches of four is the worst of patches of two."""
+    path = tmp_path / "m.onnx"
+    onnx.save(masked_network(blocks=1, size=8, granularity=side), path)
+    candidates = kernels_of(path)["b0.conv2"].candidates
+    assert len(candidates) > 1 and is_dynamic(candidates[0].workload)
+    table = LatencyTable(tmp_path / "records")
+    for place, candidate in enumerate(candidates):
+        # What is written last is of another granularity for each second candidate.
+        for size in written[:: 1 - 2 * (place % 2)]:
+            of = record(candidate)
+            seconds = 1e-3 * (2 + place) if size == 2 else 1e-4 / (2 + place)
+            cell = Cell(of.task, of.algorithm, of.definition, of.decisions, (size, size))
+            table.append(Row(cell, Latency.of([seconds]), VERSIONS))
+    used = side if side in written else written[0]
+    artifact = build_artifact(path, tmp_path / "m.lasc", threads=1, records=table.folder)
+    [step] = [step for step in Manifest.read(artifact).steps if step.node == "b0.conv2" and step.algorithm]
+    names = [candidate.algorithm.name for candidate in candidates]
+    assert [told["algorithm"] for told in step.candidates] == (names if used == 2 else names[::-1])
+    assert [told["row"]["granularity"] for told in step.candidates] == [[used, used]] * len(names)
 
 
 def test_builds_with_records_are_reproducible(model: Path, tmp_path: Path, candidates: Sequence[Candidate]) -> None:
