@@ -8,12 +8,16 @@ a handler. The command asks where it can stop.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
+
+from rich.console import Console
 
 EXIT_CODE = 130
 _POLL_S = 0.1
@@ -31,6 +35,11 @@ class Interruption:
         self._thread = threading.Thread(target=self._wait, daemon=True)
         self._mask: set[int] = set()
         self._handler: Any = None
+        # Called in the reverse order, each whatever becomes of the others.
+        self._end = contextlib.ExitStack()
+        self._end.callback(os._exit, EXIT_CODE)
+        self._end.callback(_signal_children, signal.SIGKILL)
+        self._end.callback(_show_cursor)
 
     def __bool__(self) -> bool:
         return self._wanted.is_set()
@@ -45,7 +54,12 @@ class Interruption:
         self._over.set()
         self._thread.join()
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
-        signal.signal(signal.SIGINT, self._handler)
+        # None is a handler that was not set by Python, which Python cannot set either.
+        signal.signal(signal.SIGINT, signal.SIG_DFL if self._handler is None else self._handler)
+
+    def clean_up_by(self, callback: Callable[[], object]) -> None:
+        """Call it before a second Ctrl-C ends the process, which runs nothing else that is due at an end."""
+        self._end.callback(callback)
 
     def _wait(self) -> None:
         while not self._over.is_set():
@@ -54,13 +68,21 @@ class Interruption:
 
     def _note(self) -> None:
         if self:
-            _end_at_once()
+            # Only halted yet: the command would take workers that have died for trials that have failed.
+            self._end.callback(_signal_children, signal.SIGSTOP)
+            self._end.close()
         self._wanted.set()
         print("stopping when what is running has ended; Ctrl-C again stops at once", file=sys.stderr, flush=True)
 
 
-def _end_at_once() -> None:
-    from tvm.support.popen_pool import kill_child_processes
+def _show_cursor() -> None:
+    """A live display has hidden it."""
+    Console(stderr=True).show_cursor()
 
-    kill_child_processes(os.getpid())
-    os._exit(EXIT_CODE)
+
+def _signal_children(number: signal.Signals) -> None:
+    import psutil
+
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.send_signal(number)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -50,7 +52,9 @@ class Builder:
         self._link = link_function(target.mtriple)
         self._timeout_s = timeout_s
         self._folder = tempfile.TemporaryDirectory(prefix="lascompile-tune-")
-        self._pool = PopenPoolExecutor(processes, timeout_s, maximum_process_uses=_USES_OF_PROCESS)
+        self._pool = PopenPoolExecutor(
+            processes, timeout_s, _keep_files_in, (self._folder.name,), maximum_process_uses=_USES_OF_PROCESS
+        )
         self._built = 0
 
     def build(self, jobs: Sequence[Job]) -> list[Built]:
@@ -68,6 +72,10 @@ class Builder:
         self._pool.shutdown()
         self._folder.cleanup()
 
+    def remove_files(self) -> None:
+        """Remove the libraries, and what processes that were killed have left, whatever is going on."""
+        shutil.rmtree(self._folder.name, ignore_errors=True)
+
     def _submit(self, job: Job) -> tuple[Path, Future[None]]:
         self._built += 1
         path = Path(self._folder.name) / f"trial{self._built}.so"
@@ -84,6 +92,11 @@ class Builder:
         except Exception as error:  # whatever the compiler raises is the trial's outcome
             return Built(job, failure=Failure("build", f"{type(error).__name__}: {error}"))
         return Built(job, path)
+
+
+def _keep_files_in(folder: str) -> None:
+    """Make this process, which may be killed at any moment, keep its temporary files in `folder`."""
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
 
 
 def build_library(

@@ -13,10 +13,20 @@ import pytest
 
 from lascompile.cli.interruption import Interruption
 
+
+@pytest.fixture(autouse=True)
+def default_handler():
+    """Where the tests were started with SIGINT ignored, as in the background of a shell, Python has set none."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 TWICE = """
 import os, signal, subprocess, sys, time
 from lascompile.cli.interruption import Interruption
 with Interruption() as interruption:
+    interruption.clean_up_by(lambda: os.rmdir(sys.argv[1]))
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     print(child.pid, flush=True)
     os.killpg(os.getpgrp(), signal.SIGINT)
@@ -53,10 +63,33 @@ def test_behind_the_context_it_is_an_exception_again():
         time.sleep(5)
 
 
-def test_the_second_ends_the_process_and_its_workers():
-    process = subprocess.Popen([sys.executable, "-c", TWICE], stdout=subprocess.PIPE, text=True, start_new_session=True)
+def test_a_handler_that_python_has_not_set_is_not_restored(monkeypatch):
+    """`signal.signal` answers None then, and does not take it."""
+    interruption = Interruption()
+    with interruption:
+        monkeypatch.setattr(interruption, "_handler", None)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+
+
+def test_the_second_ends_the_process_and_its_workers(tmp_path):
+    """Behind it there is a cursor again, and no folder of temporary files."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    master, terminal = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", TWICE, folder],
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "TERM": "xterm"},
+    )
+    os.close(terminal)
     out, _ = process.communicate(timeout=120)
+    shown = os.read(master, 4096)
+    os.close(master)
     assert process.returncode == 130
+    assert b"\x1b[?25h" in shown and not folder.exists()
     wait_for(lambda: not _is_alive(int(out)))
     assert not _is_alive(int(out))
 
