@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lascompile.cli.names import names
 from lascompile.cli.shapes import add_shape_argument
 from lascompile.errors import DeviceError, UsageError
 
@@ -25,7 +26,7 @@ def add_network_arguments(parser: argparse.ArgumentParser, rates: Sequence[float
     """The networks, and the activation rates, by default `rates`."""
     parser.add_argument("model", type=Path, nargs="?", help="the ONNX file")
     what = parser.add_argument_group("instead of a model")
-    what.add_argument("--arch", type=_names, default=(), metavar="NAME,...", help="networks of the zoo")
+    what.add_argument("--arch", type=names, default=(), metavar="NAME,...", help="networks of the zoo")
     what.add_argument(
         "--granularity", type=_numbers, action="append", metavar="S,S,...", help="as for export; may be repeated"
     )
@@ -141,10 +142,6 @@ def network_files(args: argparse.Namespace) -> Iterator[Path]:
         for granularity in args.granularity or [None]:
             with zoo_file(name, granularity, args.input_size, args.batch) as file:
                 yield file
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _numbers(text: str) -> tuple[int, ...]:
