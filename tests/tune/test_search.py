@@ -10,7 +10,8 @@ from tests.tune.tiny import FIXED, PACKED, model_latency, task
 
 
 def search(known=(), seed=0, **changes):
-    tuned = task(replace(PACKED, in_channels=64, out_channels=128, rows=196, input_rows=196, **changes), threads=2, target=FIXED)
+    workload = replace(PACKED, in_channels=64, out_channels=128, rows=196, input_rows=196, **changes)
+    tuned = task(workload, threads=2, target=FIXED)
     return Search(tuned, CostModel(seed), known, seed)
 
 

@@ -10,8 +10,8 @@ from lascompile.records import RecordStore
 from lascompile.tune.families import FAMILIES
 from lascompile.tune.tasks import TuningTask
 from lascompile.tune.tuner import Budget, Tuner
-from tests.tune.tiled import Site
 from tests.tune import tiny
+from tests.tune.tiled import Site
 from tests.tune.tiny import DENSE, FIXED, PACKED, StubBuilder, StubRunner, model_latency, setting
 
 task = partial(tiny.task, target=FIXED)
