@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -61,6 +62,30 @@ def test_behind_the_context_it_is_an_exception_again():
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(5)
+
+
+def test_a_thread_that_was_there_before_may_get_it():
+    """While the main thread, in which Python would call a handler, waits for something else."""
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    try:
+        with Interruption() as interruption:
+            assert thread.ident is not None
+            signal.pthread_kill(thread.ident, signal.SIGINT)
+            assert ask_for(interruption._wanted)
+    finally:
+        over.set()
+        thread.join()
+
+
+def ask_for(event):
+    """Waits in C, without a look at signals."""
+    lock = threading.Lock()
+    lock.acquire()
+    threading.Thread(target=lambda: (event.wait(30), lock.release()), daemon=True).start()
+    lock.acquire()
+    return event.is_set()
 
 
 def test_a_handler_that_python_has_not_set_is_not_restored(monkeypatch):
