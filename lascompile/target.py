@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lascompile.cpu import ARM_FEATURES, X86_FEATURES, cpu_supports, host_features, physical_cores, processor
-from lascompile.errors import UsageError
+from lascompile.errors import DeviceError, UsageError
 
 if TYPE_CHECKING:
     import tvm
 
-__all__ = ["Target", "cpu_supports", "parse_target", "physical_cores"]
+__all__ = ["Target", "check_runs_here", "cpu_supports", "parse_target", "physical_cores"]
 
 KINDS = ("llvm", "cuda")
 NATIVE = "native"
@@ -125,6 +125,29 @@ def parse_target(text: str, mcpu: str = NATIVE) -> Target:
     if mcpu != NATIVE and named != mcpu:
         raise UsageError(f"target {text!r} names the CPU {named!r}, --mcpu {mcpu!r}: give one of them")
     return _llvm_target(named, spec.get("mtriple", ""), tuple(spec.get("mattr", ())))
+
+
+def check_runs_here(target: Target, who: str, instead: str) -> None:
+    """Check that this machine can run what is built for `target`.
+
+    Args:
+        target: Of kind `llvm`.
+        who: Wants to run it, as the error names it.
+        instead: What the user may do where it cannot run.
+
+    Raises:
+        DeviceError: It cannot.
+    """
+    built_for = target.mtriple.partition("-")[0]
+    if built_for != processor():
+        raise DeviceError(
+            f"{who} runs what it builds, but this machine is {processor()} and the target {built_for}; {instead}"
+        )
+    missing = cpu_supports(target.features)
+    if missing:
+        raise DeviceError(
+            f"{who} runs what it builds, but this CPU lacks {', '.join(missing)}, which {target.mcpu} has; {instead}"
+        )
 
 
 def _read_spec(text: str) -> dict[str, Any]:

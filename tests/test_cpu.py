@@ -60,6 +60,16 @@ def test_permission_can_be_asked_for_again():
     assert cpu.permit_tiles.__wrapped__() and cpu.permit_tiles()
 
 
-def test_waiting_only_grows():
-    before = cpu.waited_for_cpu_s()
-    assert 0 <= before <= cpu.waited_for_cpu_s() or before == pytest.approx(cpu.waited_for_cpu_s())
+def test_what_all_threads_have_waited(monkeypatch, tmp_path):
+    """One has ended since the folder was listed, and of one the system does not tell."""
+    for thread, text in (("1", "500 1500000000 7\n"), ("2", "0 250000000 1\n"), ("3", None), ("4", "")):
+        (tmp_path / thread).mkdir()
+        if text is not None:
+            (tmp_path / thread / "schedstat").write_text(text)
+    (tmp_path / "3" / "schedstat").symlink_to("gone")
+    monkeypatch.setattr(cpu, "_THREADS", tmp_path)
+    assert cpu.waited_for_cpu_s() == pytest.approx(1.75)
+
+
+def test_what_the_threads_of_this_process_have_waited():
+    assert cpu.waited_for_cpu_s() >= 0

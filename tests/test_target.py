@@ -6,8 +6,8 @@ import platform
 import pytest
 
 from lascompile import cpu, target
-from lascompile.errors import UsageError
-from lascompile.target import Target, cpu_supports, parse_target, physical_cores
+from lascompile.errors import DeviceError, UsageError
+from lascompile.target import Target, check_runs_here, cpu_supports, parse_target, physical_cores
 
 AARCH64 = "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a78"
 
@@ -221,6 +221,18 @@ def test_features_of_arm(words, features, monkeypatch):
     monkeypatch.setattr(cpu, "_auxiliary_vector", lambda: words)
     monkeypatch.setattr(cpu, "processor", lambda: "aarch64")
     assert cpu.host_features.__wrapped__() == features
+
+
+def test_what_is_built_for_another_machine_cannot_run_here(monkeypatch):
+    monkeypatch.setattr(target, "processor", lambda: "x86_64")
+    monkeypatch.setattr(target, "cpu_supports", lambda features: [name for name in features if name == "avx512f"])
+    check_runs_here(Target("llvm", "haswell", "x86_64-linux-gnu", ("avx2",)), "tune", "do not")
+    for other, says in (
+        (Target("llvm", "generic", "aarch64-linux-gnu"), "this machine is x86_64 and the target aarch64"),
+        (Target("llvm", "skx", "x86_64-linux-gnu", ("avx2", "avx512f")), "this CPU lacks avx512f, which skx has"),
+    ):
+        with pytest.raises(DeviceError, match=f"^tune runs what it builds, but {says}; do not$"):
+            check_runs_here(other, "tune", "do not")
 
 
 @pytest.mark.parametrize("processor", ["x86_64", "aarch64"])

@@ -27,6 +27,7 @@ from lascompile.sample_inputs import natural_inputs
 _BLOCK = 5
 _WARM_UP = 3
 _SAME = 1e-3
+_SOMETHING_ELSE = "computes something else: outputs differ"
 _QUARTILES = (25, 50, 75)
 
 Progress = Callable[[str, float], None]
@@ -46,6 +47,9 @@ class Artifact(Protocol):
 
     def run_with_masks(self, *inputs: np.ndarray) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
         """The outputs, and the mask decisions by name, bool."""
+
+    def run_forced(self, *inputs: np.ndarray, masks: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """The outputs under these decisions."""
 
 
 @dataclass(frozen=True)
@@ -105,22 +109,27 @@ def bench(
         progress: Is told what is being done, and the share of the race that is over.
 
     Raises:
-        UsageError: The file is missing, or not the one that the artifacts were built from; or wrong inputs.
+        UsageError: The file is missing, or not the one that the artifacts were built from; or wrong inputs. Errors of
+            another artifact begin with its name.
     """
     config, tell = config or BenchConfig(), progress or (lambda _message, _share: None)
     manifest = artifact.manifest
     busy = load_average()
     arrays = list(inputs) if inputs is not None else natural_inputs(manifest.inputs, config.seed)
     # The artifact says in plain words what is wrong with an input; other runtimes would say it in theirs.
-    _, masks = artifact.run_with_masks(*arrays)
+    outputs, masks = artifact.run_with_masks(*arrays)
     tell("reading the model", 0.0)
     model = simplify(load_built_from(manifest, onnx_path))
-    others = against or {}
-    for other in others.values():
-        load_built_from(other.manifest, onnx_path)  # or else it says so
+    others = []
+    for name, other in (against or {}).items():
+        try:
+            load_built_from(other.manifest, onnx_path)  # or else it says so
+            others.append(_open_artifact(name, other, arrays, outputs, masks))
+        except LascompileError as error:
+            raise type(error)(f"{name}: {error}") from None
     contestants = [
         _Contestant(Row("lascompile", "artifact"), partial(artifact.run, *arrays)),
-        *(_Contestant(Row(name, "artifact"), partial(other.run, *arrays)) for name, other in others.items()),
+        *others,
         *_open_all(config.baselines, model, arrays, artifact.threads, tell),
     ]
     contestants = _mark_disagreeing(contestants)
@@ -136,6 +145,30 @@ def bench(
         fastest_static=_fastest_static(rows),
         warnings=list(_warnings(rows, busy)),
     )
+
+
+def _open_artifact(
+    name: str,
+    artifact: Artifact,
+    inputs: Sequence[np.ndarray],
+    outputs: Sequence[np.ndarray],
+    masks: Mapping[str, np.ndarray],
+) -> _Contestant:
+    """Another artifact; not in the race if under the decisions `masks` its outputs are not `outputs`.
+
+    A decision of its own that is close may fall the other way: then it may have more or less to compute, which is no
+    fault, but has to be known.
+    """
+    row = Row(name, "artifact")
+    error = max(map(_difference, artifact.run_forced(*inputs, masks=masks), outputs))
+    if not error <= _SAME:
+        return _Contestant(replace(row, note=f"{_SOMETHING_ELSE} by {error:.1e} of their range"))
+    _, own = artifact.run_with_masks(*inputs)
+    flipped = sum(int((own[mask] != decisions).sum()) for mask, decisions in masks.items())
+    if flipped:
+        total = sum(decisions.size for decisions in masks.values())
+        row = replace(row, note=f"{flipped} of {total} mask decisions are not those of the artifact")
+    return _Contestant(row, partial(artifact.run, *inputs))
 
 
 def _open_all(
@@ -171,7 +204,7 @@ def _mark_disagreeing(contestants: list[_Contestant]) -> list[_Contestant]:
             reference = reference or outputs
             error = max(map(_difference, outputs, reference))
             if not error <= _SAME:
-                note = f"computes something else: outputs differ by {error:.1e} of their range"
+                note = f"{_SOMETHING_ELSE} by {error:.1e} of their range"
                 contestant = _Contestant(replace(contestant.row, note=note))
         checked.append(contestant)
     return checked

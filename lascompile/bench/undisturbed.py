@@ -7,6 +7,7 @@ again.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,7 @@ import numpy as np
 
 from lascompile.bench.timing import wait_for_rest
 from lascompile.cpu import waited_for_cpu_s
-
-_UNDISTURBED = 0.02
-"""Share of a block's time that threads may have waited: switching to a thread that was asleep takes some."""
+from lascompile.tune.calm import Patience, find_calm_block
 
 _LONG_BLOCK_S = 2e-3
 """A block that has taken so long has calls enough: a longer one would hardly be left alone."""
@@ -46,7 +45,7 @@ class Result:
 
     Attributes:
         medians_s: Of each round's block, in seconds.
-        disturbed: Blocks of which every attempt was disturbed; the least disturbed one counts.
+        disturbed: Blocks of which every attempt was disturbed; the fastest one counts.
     """
 
     medians_s: np.ndarray
@@ -79,12 +78,14 @@ def _run_block(
     contestant: Callable[[int], Sequence[Callable[[], object]]], plan: Plan, waited_s: Callable[[], float]
 ) -> tuple[float, bool]:
     """Median time of a block's calls, and whether it was disturbed all the same."""
-    least, median_s = np.inf, np.inf
-    for _ in range(plan.attempts):
-        warm_up, *calls = contestant(plan.block + 1)
+    calls: list[Callable[[], object]] = []
+
+    def prepare() -> None:
+        warm_up, *calls[:] = contestant(plan.block + 1)
         wait_for_rest()
         warm_up()
-        before = waited_s()
+
+    def run() -> list[float]:
         times: list[float] = []
         for call in calls:
             if sum(times) > _LONG_BLOCK_S:
@@ -92,10 +93,9 @@ def _run_block(
             begin = time.perf_counter_ns()
             call()
             times.append((time.perf_counter_ns() - begin) * 1e-9)
-        waited = (waited_s() - before) / sum(times)
-        if waited < least:
-            least, median_s = waited, float(np.median(times))
-        if least <= _UNDISTURBED:
-            return median_s, False
-        time.sleep(_PAUSE_S)
-    return median_s, True
+        return times
+
+    # Calls may differ, as by weights that lie elsewhere: only that threads had to wait says that a block was disturbed.
+    patience = Patience(plan.attempts, _PAUSE_S, limit_s=math.inf, spread=math.inf)
+    found = find_calm_block(run, waited_s, patience, prepare)
+    return float(np.median(found.seconds)), not found.is_calm

@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from lascompile.cli.console import output_console
+from lascompile.cli.names import names
 from lascompile.errors import UsageError
 
 if TYPE_CHECKING:
     from lascompile.bench import BenchReport, Ratio, Row
+    from lascompile.runtime.artifact import Artifact
 
 _STATISTICS = ("min", "median", "p90", "p99", "mean")
 
@@ -31,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--onnx", type=Path, required=True, help="ONNX file that it was built from")
     parser.add_argument(
         "--baselines",
-        type=_names,
+        type=names,
         metavar="NAME,...",
         help="of onnxruntime, openvino, torch (default: all; one that is missing is skipped with a note; '': none)",
     )
@@ -58,7 +61,11 @@ def run(args: argparse.Namespace) -> int:
     config = BenchConfig(tuple(BASELINES) if args.baselines is None else args.baselines, args.repeats, args.seed)
     artifact = load(args.artifact, args.threads)
     # As they were given: two artifacts may have one name in two folders.
-    against = {str(path): load(path, artifact.threads) for path in args.against}
+    against: dict[str, Artifact] = {}
+    for path in map(str, args.against):
+        if path in against:
+            raise UsageError(f"--against {path} is given twice")
+        against[path] = load(path, artifact.threads)
     chosen: dict[str, Any] = {}
     if args.input is not None:
         chosen = {"inputs": read_inputs(args.input, artifact.manifest.inputs), "source": args.input.name}
@@ -77,10 +84,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print_report(report)
     return 0
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _progress() -> Progress:
@@ -129,9 +132,9 @@ def _table(report: BenchReport) -> Table:
 
 
 def _cells(row: Row) -> list[str]:
-    latency = row.latency
+    latency, runtime = row.latency, escape(row.runtime)
     if latency is None:
-        return [row.runtime, row.network, *["-"] * (len(_STATISTICS) + 1), "-"]
+        return [runtime, row.network, *["-"] * (len(_STATISTICS) + 1), "-"]
     times = [f"{getattr(latency, f'{name}_s') * 1e3:.2f}" for name in _STATISTICS]
     ratio = "" if row.ratio is None else f"{row.ratio.median:.3f}"
-    return [row.runtime, row.network, *times, f"{latency.variation:.1%}", ratio]
+    return [runtime, row.network, *times, f"{latency.variation:.1%}", ratio]

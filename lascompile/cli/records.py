@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ from lascompile.errors import UsageError
 
 if TYPE_CHECKING:
     from lascompile.records import Record, RecordStore, Stored
+
+_LOG = logging.getLogger("lascompile.records")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,10 +107,14 @@ def _remove(store: RecordStore, unwanted: Sequence[Stored]) -> int:
 
 
 def _is_outdated(record: Record) -> bool:
+    from tvm.error import InternalError
+
     from lascompile.plan.known import known_algorithms
 
     try:
         known = known_algorithms(record.task.workload).get(record.algorithm)
-    except Exception:  # whatever it raises that somebody has edited a workload into one that no kernel computes
+    except (ValueError, KeyError, ZeroDivisionError, AssertionError, InternalError) as error:
+        # Somebody has edited a workload into one that no kernel computes.
+        _LOG.info("%s is outdated: %s: %s", record.identity, type(error).__name__, error)
         return True
     return known is None or known.why_not(record) is not None

@@ -110,6 +110,7 @@ def _tune(args: argparse.Namespace, tuner: Tuner, target: Target, fleet: Fleet |
     size = ROUND if fleet is None else max(ROUND, 4 * fleet.jobs)
     display = LiveDisplay(console, args.quiet, progress_view, progress_line)
     with Interruption() as interruption, closing(Builder(target, physical_cores())) as builder:
+        interruption.clean_up_by(builder.remove_files)
         with closing(_runner(fleet)) as runner, display:
             tuner.run(builder, runner, display.show, size, interruption.__bool__)
     return bool(interruption)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lascompile.cli.names import names
 from lascompile.cli.shapes import add_shape_argument
 from lascompile.errors import DeviceError, UsageError
 
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
 
 _TARGET_OPTIONS = ("arch", "mcpu", "mtriple", "mattr")
 _COUNTS = ("threads", "batch", "input_size", "jobs")
+_LARGEST_SEED = 2**32 - 1
+"""What NumPy's RandomState takes, from which MetaSchedule draws."""
 
 
 def add_network_arguments(parser: argparse.ArgumentParser, rates: Sequence[float]) -> None:
     """The networks, and the activation rates, by default `rates`."""
     parser.add_argument("model", type=Path, nargs="?", help="the ONNX file")
     what = parser.add_argument_group("instead of a model")
-    what.add_argument("--arch", type=_names, default=(), metavar="NAME,...", help="networks of the zoo")
+    what.add_argument("--arch", type=names, default=(), metavar="NAME,...", help="networks of the zoo")
     what.add_argument(
         "--granularity", type=_numbers, action="append", metavar="S,S,...", help="as for export; may be repeated"
     )
@@ -65,8 +68,8 @@ def check_arguments(args: argparse.Namespace, counts: Sequence[str] = ()) -> Non
         value = getattr(args, name)
         if value is not None and value < 1:
             raise UsageError(f"--{name.replace('_', '-')} is {value}, but at least 1 is needed")
-    if args.seed < 0:
-        raise UsageError(f"--seed is {args.seed}: it must not be negative")
+    if not 0 <= args.seed <= _LARGEST_SEED:
+        raise UsageError(f"--seed is {args.seed}: it must be from 0 to {_LARGEST_SEED}")
     if args.time_limit is not None and not args.time_limit > 0:
         raise UsageError(f"--time-limit is {args.time_limit:g} minutes: it must be above 0")
 
@@ -76,9 +79,9 @@ def read_target(args: argparse.Namespace) -> Target:
 
     Raises:
         UsageError: There is none of that name.
-        DeviceError: Its kernels cannot be tuned or measured yet.
+        DeviceError: Its kernels cannot be tuned or measured yet, or not on this machine, where they would have to run.
     """
-    from lascompile.target import parse_target
+    from lascompile.target import check_runs_here, parse_target
 
     options = {name: getattr(args, f"target_{name}") for name in _TARGET_OPTIONS}
     text = " ".join([args.target, *(f"-{name}={value}" for name, value in options.items() if value)])
@@ -89,6 +92,8 @@ def read_target(args: argparse.Namespace) -> Target:
             f"target {text} is known, but there are no schedule spaces for CUDA yet, so nothing to {args.command}: "
             "use --target llvm"
         )
+    if args.tracker is None and not args.dry_run:
+        check_runs_here(target, args.command, "measure on boards with --tracker and --key, or list it with --dry-run")
     return target
 
 
@@ -99,8 +104,9 @@ def read_fleet(args: argparse.Namespace) -> Fleet | None:
         UsageError: The options do not fit, or no board answers.
     """
     if args.tracker is None:
-        if args.key is not None:
-            raise UsageError("--key needs --tracker HOST:PORT")
+        for option, is_given in (("--key", args.key is not None), ("--jobs", args.jobs > 1)):
+            if is_given:
+                raise UsageError(f"{option} needs --tracker HOST:PORT")
         return None
     from lascompile.tune.fleet import Fleet
 
@@ -136,10 +142,6 @@ def network_files(args: argparse.Namespace) -> Iterator[Path]:
         for granularity in args.granularity or [None]:
             with zoo_file(name, granularity, args.input_size, args.batch) as file:
                 yield file
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -16,7 +18,7 @@ from lascompile.plan.algorithms import ALGORITHMS
 from lascompile.records import Failure
 from lascompile.schedules.pipeline import register_pipeline
 from lascompile.target import Target
-from lascompile.toolchain import link_function
+from lascompile.toolchain import Linker, link_function
 from lascompile.tune.tile_permission import PERMIT, needs_tiles, permission_function
 from lascompile.tune.trial import ENTRY, Job
 
@@ -40,13 +42,19 @@ class Builder:
         target: What machine code is made for.
         processes: How many kernels are built at a time.
         timeout_s: Seconds after which a build has failed.
+
+    Raises:
+        ToolchainError: There is no linker for the target: no fault of the candidates, which would all fail.
     """
 
     def __init__(self, target: Target, processes: int, timeout_s: float = 60.0) -> None:
         self._target = target
+        self._link = link_function(target.mtriple)
         self._timeout_s = timeout_s
         self._folder = tempfile.TemporaryDirectory(prefix="lascompile-tune-")
-        self._pool = PopenPoolExecutor(processes, timeout_s, maximum_process_uses=_USES_OF_PROCESS)
+        self._pool = PopenPoolExecutor(
+            processes, timeout_s, _keep_files_in, (self._folder.name,), maximum_process_uses=_USES_OF_PROCESS
+        )
         self._built = 0
 
     def build(self, jobs: Sequence[Job]) -> list[Built]:
@@ -64,10 +72,15 @@ class Builder:
         self._pool.shutdown()
         self._folder.cleanup()
 
+    def remove_files(self) -> None:
+        """Remove the libraries, and what processes that were killed have left, whatever is going on."""
+        shutil.rmtree(self._folder.name, ignore_errors=True)
+
     def _submit(self, job: Job) -> tuple[Path, Future[None]]:
         self._built += 1
         path = Path(self._folder.name) / f"trial{self._built}.so"
-        return path, self._pool.submit(build_library, job.workload, job.algorithm, job.decisions, self._target, path)
+        what = job.workload, job.algorithm, job.decisions
+        return path, self._pool.submit(build_library, *what, self._target, path, self._link)
 
     def _result(self, job: Job, path: Path, future: Future[None]) -> Built:
         try:
@@ -81,10 +94,17 @@ class Builder:
         return Built(job, path)
 
 
-def build_library(workload: Any, algorithm: str, decisions: Any, target: Target, path: Path) -> None:
+def _keep_files_in(folder: str) -> None:
+    """Make this process, which may be killed at any moment, keep its temporary files in `folder`."""
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+
+
+def build_library(
+    workload: Any, algorithm: str, decisions: Any, target: Target, path: Path, link: Linker
+) -> None:
     """Write the library of one kernel, whose function is ENTRY, to `path`; with PERMIT, if it needs tile registers."""
     func = ALGORITHMS[algorithm].schedule(workload, decisions).with_attr("global_symbol", ENTRY)
     functions = {ENTRY: func, **({PERMIT: permission_function()} if needs_tiles(algorithm) else {})}
     module = tvm.IRModule(functions)
     executable = tvm.compile(module, target=target.to_tvm(), tir_pipeline=register_pipeline())
-    executable.export_library(str(path), fcompile=link_function(target.mtriple))
+    executable.export_library(str(path), fcompile=link)

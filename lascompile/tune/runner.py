@@ -28,7 +28,8 @@ from lascompile.tune.trial import (
 )
 
 REPEATS = 30
-"""Timed runs of a kernel; their median counts."""
+"""Timed runs of a kernel. Those of a dynamic one are shared out over the rates at which it is timed, and means over the
+rates are the samples: ten, with three rates. The median of the samples counts."""
 
 _ATTEMPTS = 3
 """Boards that a trial is tried on before it has failed."""

@@ -155,6 +155,9 @@ class Tuner:
                 yield decisions, Outcome(failure=candidate.failure or Failure("build"))
             else:
                 ready.append((decisions, candidate.job, candidate.library))
+        # Building takes long enough for the time to be over.
+        if not ready or not self._goes_on():
+            return
         outcomes = runner.measure([(job, library) for _, job, library in ready])
         for position, outcome in outcomes:
             yield ready[position][0], outcome

@@ -18,14 +18,13 @@ import onnx_ir as ir
 from lascompile.analysis.blocks import Block
 from lascompile.artifact_writer import write_artifact
 from lascompile.codegen import KernelObjects
-from lascompile.cpu import cpu_supports, processor
-from lascompile.errors import DeviceError, LascompileError
+from lascompile.errors import LascompileError
 from lascompile.lower.kernels import Scheduler
 from lascompile.lower.lower import Analysis, lower
 from lascompile.lower.parts import algorithms_of
 from lascompile.plan.algorithms import DIRECT
 from lascompile.runtime.artifact import load
-from lascompile.target import Target
+from lascompile.target import check_runs_here
 from lascompile.verify.block_errors import BlockBuild, BlockErrors
 from lascompile.verify.compare import TOLERANCE
 from lascompile.verify.outcome import BlockOutcome, Verification
@@ -64,26 +63,6 @@ class _FallBack(Exception):  # noqa: N818 - caught here, always
         self.reasons = reasons
 
 
-def check_runs_here(target: Target) -> None:
-    """Check that this machine can run what is built for `target`.
-
-    Raises:
-        DeviceError: It cannot.
-    """
-    built_for = target.mtriple.partition("-")[0]
-    if built_for != processor():
-        raise DeviceError(
-            f"--verify runs what it builds, but this machine is {processor()} and the target {built_for}; build "
-            "without it, and run lascompile verify there"
-        )
-    missing = cpu_supports(target.features)
-    if missing:
-        raise DeviceError(
-            f"--verify runs what it builds, but this CPU lacks {', '.join(missing)}, which {target.mcpu} has; build "
-            "without it, and run lascompile verify there"
-        )
-
-
 def build_verified(folder: Path, network: Network, scheduler: Scheduler, say: Say) -> Path:
     """Write the artifact `folder` of `network`, which agrees with onnxruntime.
 
@@ -97,7 +76,7 @@ def build_verified(folder: Path, network: Network, scheduler: Scheduler, say: Sa
         LascompileError: It does not agree, even with every convolution computed directly.
         DeviceError: This machine cannot run it.
     """
-    check_runs_here(scheduler.target)
+    check_runs_here(scheduler.target, "--verify", "build without it, and run lascompile verify there")
     return _VerifiedBuild(folder, network, scheduler, say).run()
 
 

@@ -10,10 +10,12 @@ from lascompile.bench import BASELINES, BenchConfig, bench
 from lascompile.bench import measure as measurement
 from lascompile.bench.baselines import Baseline, open_onnxruntime
 from lascompile.errors import UnsupportedModelError, UsageError
+from lascompile.sample_inputs import natural_inputs
 from tests.masked_nets import masked_network
 from tests.verify.fake_artifact import FakeArtifact
 
 QUICK = BenchConfig(("onnxruntime",), repeats=5)
+NOBODY = BenchConfig((), repeats=5)
 
 
 @pytest.fixture
@@ -58,8 +60,33 @@ def test_other_artifacts_are_timed_too(artifact, path):
 
 def test_other_artifacts_are_of_the_same_file(artifact, path, tmp_path):
     onnx.save(masked_network(head=False), tmp_path / "other.onnx")
-    with pytest.raises(UsageError, match=r"m\.onnx"):
+    with pytest.raises(UsageError, match=r"^other\.lasc: .*m\.onnx is not the file"):
         bench(artifact, path, QUICK, against={"other.lasc": FakeArtifact(tmp_path / "other.onnx")})
+
+
+def test_another_artifact_that_computes_something_else_does_not_take_part(artifact, path):
+    def spoil(outputs, inputs):
+        outputs[0] *= 1.01
+
+    wrong = FakeArtifact(path)
+    wrong.spoil_outputs = spoil
+    [row] = bench(artifact, path, NOBODY, against={"wrong.lasc": wrong}).others
+    assert row.latency is None and row.note.startswith("computes something else: outputs differ by")
+
+
+def test_decisions_that_fall_the_other_way_are_noted(artifact, path):
+    """Its outputs differ as well, but not under the same decisions."""
+
+    def flip(masks, inputs):
+        next(iter(masks.values())).flat[:2] ^= True
+
+    close = FakeArtifact(path)
+    close.spoil_masks = flip
+    [row] = bench(artifact, path, NOBODY, against={"close.lasc": close}).others
+    total = sum(mask.size for mask in artifact.run_with_masks(*natural_inputs(artifact.manifest.inputs, 0))[1].values())
+    assert row.latency is not None
+    words = row.note.split(" ", 1)
+    assert int(words[0]) >= 2 and words[1] == f"of {total} mask decisions are not those of the artifact"
 
 
 def test_ratios_are_taken_round_by_round():

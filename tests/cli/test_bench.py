@@ -50,6 +50,11 @@ def test_against_another_artifact(capsys):
     assert lines[-1].startswith("artifact / untuned.lasc: ")
 
 
+def test_the_path_of_another_artifact_may_hold_anything(capsys):
+    assert main((*BENCH[:4], "--baselines", "", "--repeats", "5", "--against", "x[bold].lasc")) == 0
+    assert capsys.readouterr().out.splitlines()[3].split()[0] == "x[bold].lasc"
+
+
 def test_json(capsys):
     assert main((*BENCH, "--json")) == 0
     report = json.loads(capsys.readouterr().out)
@@ -68,6 +73,7 @@ def test_bad_arguments(capsys):
         (("--baselines", "tensorrt"), "unknown baseline 'tensorrt'"),
         (("--repeats", "0"), "repeats 0: must be at least 1"),
         (("--seed", "-1"), "seed -1: must not be negative"),
+        (("--against", "a.lasc", "--against", "./a.lasc/"), "--against a.lasc is given twice"),
     ):
         assert main((*BENCH, *extra)) == 2
         assert message in capsys.readouterr().err

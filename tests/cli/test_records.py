@@ -176,7 +176,7 @@ def test_pruning_what_no_longer_applies(folder, capsys):
     assert [item.value.trial for item in store.records()] == [0]
 
 
-def test_edited_workloads(tmp_path, capsys):
+def test_edited_workloads(tmp_path, capsys, caplog):
     """One that no kernel computes is outdated; one that is none is left out of everything."""
     folder = tmp_path / "edited"
     store = RecordStore(folder)
@@ -185,8 +185,22 @@ def test_edited_workloads(tmp_path, capsys):
     stored["task"]["workload"]["fields"]["taps"] = -1
     store._own.journal("A CPU", VERSIONS.tvm).append(stored)
     assert run(capsys, "list", "--records", folder)[1].endswith("lines left out: 1 of another version of lascompile\n")
+    caplog.set_level("INFO", "lascompile.records")
     report = json.loads(run(capsys, "prune", "--records", folder, "--outdated", "--json")[1])
     assert (report["removed"], report["left"]) == (1, 0)
+    assert [message for message in caplog.messages if "is outdated: " in message and "nonsense" in message]
+
+
+def test_what_fails_while_pruning_removes_nothing(store, folder, capsys, monkeypatch):
+    """A bug or a full memory says nothing of a record."""
+
+    def fail(workload):
+        raise TypeError("a bug")
+
+    monkeypatch.setattr("lascompile.plan.known.known_algorithms", fail)
+    code, error = fails(capsys, "prune", "--records", folder, "--outdated")
+    assert code == 1 and "TypeError: a bug" in error
+    assert len(list(store.records())) == 6
 
 
 @pytest.mark.parametrize(

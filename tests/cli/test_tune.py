@@ -14,6 +14,7 @@ import onnx
 import pytest
 
 from lascompile.cli.main import main
+from lascompile.cpu import processor
 from lascompile.records import RecordStore
 from tests.masked_nets import masked_network
 
@@ -47,6 +48,18 @@ def test_gpus_are_known_but_not_tuned_yet(model, target, capsys):
     assert CUDA_MISSING in capsys.readouterr().err
 
 
+def test_what_cannot_run_here_is_tuned_on_boards(model, tmp_path, capsys):
+    other = "aarch64" if processor() == "x86_64" else "x86_64"
+    target = ("--target", f"llvm -mtriple={other}-linux-gnu", "--records", tmp_path / "r")
+    assert tune(model, *target) == 5
+    assert capsys.readouterr().err == (
+        f"lascompile: error: tune runs what it builds, but this machine is {processor()} and the target {other}; "
+        "measure on boards with --tracker and --key, or list it with --dry-run\n"
+    )
+    assert tune(model, *target, "--dry-run") == 0
+    assert not (tmp_path / "r").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -54,11 +67,13 @@ def test_gpus_are_known_but_not_tuned_yet(model, target, capsys):
         (["m.onnx", "--arch", "lasnet_resnet50"], "give either an ONNX file or --arch"),
         (["m.onnx", "--granularity", "4,4,2,1"], "--granularity is for --arch"),
         (["m.onnx", "--trials", "0"], "--trials is 0, but at least 1 is needed"),
-        (["m.onnx", "--seed", "-1"], "--seed is -1"),
+        (["m.onnx", "--seed", "-1"], "--seed is -1: it must be from 0 to 4294967295"),
+        (["m.onnx", "--seed", "4294967296"], "--seed is 4294967296: it must be from 0 to 4294967295"),
         (["m.onnx", "--time-limit", "0"], "--time-limit is 0 minutes"),
         (["m.onnx", "--activation-rate", "0.5,2"], "activation rate '0.5,2'"),
         (["m.onnx", "--target", "rocm"], "target 'rocm': no such kind 'rocm'"),
         (["m.onnx", "--key", "tx2"], "--key needs --tracker"),
+        (["m.onnx", "--jobs", "2"], "--jobs needs --tracker"),
         (["m.onnx", "--tracker", "nowhere"], "--tracker nowhere: write it as HOST:PORT"),
         (["m.onnx", "--tracker", "localhost:9190"], "--tracker needs --key"),
         (["m.onnx", "--tracker", "127.0.0.1:1", "--key", "tx2"], "--tracker 127.0.0.1:1: no tracker answers there"),
@@ -70,6 +85,13 @@ def test_what_does_not_fit_is_one_line(arguments, message, capsys):
     assert tune(*arguments) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+def test_without_a_linker_no_trial_fails(model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("lascompile.toolchain.linker.find_linker", lambda mtriple: None)
+    assert tune(model, "--trials", 2, "--quiet", "--records", tmp_path / "r") == 4
+    assert "no linker for" in capsys.readouterr().err
+    assert not list(RecordStore(tmp_path / "r").records())
 
 
 def test_dry_run_makes_nothing(model, tmp_path, capsys):

@@ -14,7 +14,7 @@ from lascompile.records import Failure, Latency, RecordStore
 from lascompile.tune.runner import Outcome
 from lascompile.tune.tasks import TuningTask
 from lascompile.tune.trial import Job
-from tests.tune.tiny import DENSE, PACKED, SCATTER, task
+from tests.tune.tiny import DENSE, FIXED, PACKED, SCATTER, task
 
 STAGE = (32, 6, 6)
 RATES = (0.25, 0.5, 1.0)
@@ -25,10 +25,10 @@ def measurements(folder: Path, of: TuningTask) -> Measurements:
     return Measurements(RecordStore(folder), LatencyTable(folder), setting.target, setting.threads, setting.device)
 
 
-def cells(folder: Path, rates: Sequence[float] = RATES) -> list[Measurable]:
+def cells(folder: Path, rates: Sequence[float] = RATES, target: str = FIXED) -> list[Measurable]:
     """Two dynamic kernels at all rates, and one that is dense."""
-    kernels = [Kernel(task(workload), (1, 1), STAGE) for workload in (PACKED, SCATTER)]
-    kernels.append(Kernel(task(DENSE), None, STAGE))
+    kernels = [Kernel(task(workload, target=target), (1, 1), STAGE) for workload in (PACKED, SCATTER)]
+    kernels.append(Kernel(task(DENSE, target=target), None, STAGE))
     return plan_cells(kernels, rates, measurements(folder, kernels[0].task))
 
 

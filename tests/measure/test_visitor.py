@@ -34,7 +34,7 @@ def visitor():
 
 def test_a_table_from_end_to_end(builder, visitor, tmp_path):
     table = LatencyTable(tmp_path)
-    items = cells(tmp_path)
+    items = cells(tmp_path, target="llvm")
     progress = Measurer(make_groups(items), table, repeats=6).run(builder, visitor)
     assert progress.done == len(progress.rows) == len(items)
     assert table.missing(item.cell for item in items) == []
@@ -42,7 +42,7 @@ def test_a_table_from_end_to_end(builder, visitor, tmp_path):
 
 
 def test_a_library_that_cannot_be_loaded_fails_alone(builder, visitor, tmp_path):
-    [item] = [item for item in cells(tmp_path, (0.5,))][:1]
+    [item] = [item for item in cells(tmp_path, (0.5,), "llvm")][:1]
     [built] = builder.build([item.job])
     (tmp_path / "broken.so").write_text("no library")
 

@@ -15,7 +15,7 @@ def configured(monkeypatch):
     """What TVM was asked for."""
     calls = []
     monkeypatch.setattr(library, "ffi", lambda: _Ffi(calls))
-    monkeypatch.setattr(library, "_in_use", type(library._in_use)())
+    monkeypatch.setattr(library, "_in_use", library._InUse())
     return calls
 
 
@@ -80,6 +80,66 @@ def test_a_caller_that_is_pinned_for_good_stays_so(configured, cpus):
     with library.caller_pinned():
         pass
     assert len(configured) == 1 and cpus == [{2, 3, 5}, {2}]
+
+
+def test_pinned_for_good_is_until_another_number_is_asked_for(configured, cpus):
+    """As of a script that measures on several numbers of threads, in any order."""
+    library.use_threads(3)
+    library.pin_caller()
+    library.use_threads(2)
+    assert configured[1:] == [(-3, 2, ["2", "3", "5"])] and cpus[-1] == {2, 3, 5}
+    library.pin_caller()
+    assert cpus[-1] == {2, 3, 5}
+    library.use_threads(3)
+    library.pin_caller()
+    assert configured[2:] == [(-2, 3, ["2", "3", "5"])] and cpus[-1] == {2}
+
+
+def test_where_the_system_forbids_to_pin_kernels_run_all_the_same(configured, cpus, monkeypatch):
+    def forbid(_, wanted):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setaffinity", forbid)
+    library.use_threads(3)
+    with library.caller_pinned():
+        pass
+    library.pin_caller()
+    library.use_threads(2)
+    assert [arguments[1] for arguments in configured] == [3, 2]
+
+
+def test_two_threads_at_once_do_not_have_the_same_cpus(configured, cpus, monkeypatch):
+    """The second one's kernels run wherever there is room, and on a CPU each again as soon as it is alone."""
+
+    # As the second one sees it, which is not pinned itself.
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 3, 5})
+
+    def second():
+        library.use_threads(3)
+        with library.caller_pinned():
+            return configured[-1], list(cpus)
+
+    library.use_threads(3)
+    with ThreadPoolExecutor(1) as pool:
+        with library.caller_pinned():
+            assert pool.submit(second).result() == ((-3, 3, ["2", "3", "5"]), [{2, 3, 5}, {2}])
+        assert pool.submit(second).result() == ((-2, 3, ["2", "3", "5"]), [{2, 3, 5}, {2}, {2, 3, 5}, {2}])
+
+
+def test_of_two_threads_that_were_alone_when_they_began_one_is_pinned(configured, cpus):
+    library.use_threads(3)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(library.use_threads, 3).result()
+
+        def run():
+            with library.caller_pinned():
+                return cpus[-1]
+
+        with library.caller_pinned():
+            count = len(cpus)
+            pool.submit(run).result()
+            assert len(cpus) == count
+        assert pool.submit(run).result() == {2}
 
 
 def test_threads_of_the_caller_have_their_own(configured, cpus):

@@ -19,6 +19,7 @@ from lascompile.errors import UsageError
 from lascompile.plan.algorithms import BF16X3
 from lascompile.records import RecordStore
 from lascompile.target import parse_target
+from lascompile.toolchain import link_function
 from lascompile.tune.builder import Builder, build_library
 from lascompile.tune.families import FAMILIES
 from lascompile.tune.fleet import Fleet
@@ -93,7 +94,7 @@ def test_where_all_boards_have_gone_no_kernel_has_failed(tmp_path):
 def test_a_board_hands_out_tile_registers_if_this_machine_does(tmp_path):
     target = parse_target("llvm -mtriple=x86_64-linux-gnu -mcpu=sapphirerapids")
     decisions = FAMILIES[BF16X3.name].space(PACKED, target, 1).default
-    build_library(PACKED, BF16X3.name, decisions, target, tmp_path / "trial.so")
+    build_library(PACKED, BF16X3.name, decisions, target, tmp_path / "trial.so", link_function(target.mtriple))
     with tracker() as fleet, board(fleet):
         wait_for(fleet, 1)
         session = rpc.connect_tracker(fleet.host, fleet.port).request(fleet.key)

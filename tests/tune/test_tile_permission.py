@@ -12,6 +12,7 @@ from lascompile.errors import DeviceError
 from lascompile.plan.algorithms import BF16X3
 from lascompile.records import Failure
 from lascompile.target import parse_target
+from lascompile.toolchain import link_function
 from lascompile.tune.builder import build_library
 from lascompile.tune.families import FAMILIES
 from lascompile.tune.runner import _check_board
@@ -32,7 +33,7 @@ SAPPHIRE_RAPIDS = "llvm -mtriple=x86_64-linux-gnu -mcpu=sapphirerapids"
 def test_the_library_of_a_kernel_with_tiles_can_ask(tmp_path):
     target = parse_target(SAPPHIRE_RAPIDS)
     decisions = FAMILIES[BF16X3.name].space(PACKED, target, 1).default
-    build_library(PACKED, BF16X3.name, decisions, target, tmp_path / "trial.so")
+    build_library(PACKED, BF16X3.name, decisions, target, tmp_path / "trial.so", link_function(target.mtriple))
     answer = tvm.runtime.load_module(str(tmp_path / "trial.so"))[PERMIT]()
     assert (answer == 0) is permit_tiles()
 

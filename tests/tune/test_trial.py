@@ -10,6 +10,7 @@ import tvm
 
 from lascompile.records import WRONG, RecordStore
 from lascompile.target import parse_target
+from lascompile.tune import trial
 from lascompile.tune.builder import Builder
 from lascompile.tune.families import FAMILIES
 from lascompile.tune.runner import LocalRunner, Outcome
@@ -68,12 +69,13 @@ def test_kernels_over_tiles(builder, runner, tmp_path, site):
     assert progress.trials == 2 and not progress.failed
 
 
-def test_the_process_that_measures_asks_for_the_tile_registers(job, monkeypatch):
-    """Nobody else does so there: without, the first tile instruction would kill it."""
+def test_the_process_that_measures_asks_for_tile_registers_and_threads(job, monkeypatch):
+    """Nobody else does so there: without the permission, the first tile instruction would kill it."""
     asked = []
-    monkeypatch.setattr("lascompile.tune.trial.permit_tiles", lambda: asked.append(True))
-    allocate(job, tvm.cpu())
-    assert asked
+    for name in ("permit_tiles", "use_threads", "pin_caller"):
+        monkeypatch.setattr(trial, name, lambda *arguments, name=name: asked.append((name, *arguments)))
+    allocate(replace(job, threads=3), tvm.cpu())
+    assert asked == [("permit_tiles",), ("use_threads", 3), ("pin_caller",)]
 
 
 def test_rates(job):

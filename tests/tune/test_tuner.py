@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from lascompile.records import RecordStore
 from lascompile.tune.families import FAMILIES
 from lascompile.tune.tasks import TuningTask
 from lascompile.tune.tuner import Budget, Tuner
+from tests.tune import tiny
 from tests.tune.tiled import Site
-from tests.tune.tiny import DENSE, PACKED, StubBuilder, StubRunner, model_latency, setting, task
+from tests.tune.tiny import DENSE, FIXED, PACKED, StubBuilder, StubRunner, model_latency, setting
+
+task = partial(tiny.task, target=FIXED)
 
 
 @pytest.fixture
@@ -55,7 +60,7 @@ def test_a_resumed_run_knows_what_was_found(store):
 def test_a_resumed_run_knows_tuples_again(store):
     """On record they are lists."""
     site = Site(patch=0)
-    tiled = [TuningTask(site.workload, FAMILIES["winograd2"], site.activity, 1, setting())]
+    tiled = [TuningTask(site.workload, FAMILIES["winograd2"], site.activity, 1, setting(target=FIXED))]
     runner = StubRunner(lambda decisions: 1e-4 * sum(decisions.tile_heights) / decisions.width)
     first = tune(store, 12, runner=runner, of=tiled)
     again = Tuner(tiled, store, Budget(24))
@@ -112,6 +117,18 @@ def test_time_limit(store):
     now = iter(range(10_000))
     progress = tune(store, 500, time_limit_s=60, clock=lambda: float(next(now)))
     assert 0 < progress.trials < 60
+
+
+def test_no_trial_begins_when_the_time_is_over_before_all_are_built(store):
+    now = [0.0]
+
+    class SlowBuilder(StubBuilder):
+        def build(self, jobs):
+            now[0] += 61
+            return super().build(jobs)
+
+    assert tune(store, 500, SlowBuilder(), time_limit_s=60, clock=lambda: now[0]).trials == 0
+    assert tune(store, 500, SlowBuilder(), time_limit_s=62, clock=lambda: now[0]).trials > 0
 
 
 def test_it_tells_how_far_it_is(store):

@@ -30,13 +30,17 @@ SCATTER = ConvWorkload(
 )
 
 
-def setting(threads: int = 1) -> Setting:
-    return Setting(parse_target("llvm"), threads, "a device", 0.5)
+FIXED = "llvm -mtriple=x86_64-linux-gnu -mcpu=skylake-avx512"
+"""A target whose spaces are the same on every machine, for what builds and runs nothing."""
 
 
-def task(workload: ConvWorkload = PACKED, calls: int = 1, threads: int = 1) -> TuningTask:
+def setting(threads: int = 1, target: str = "llvm") -> Setting:
+    return Setting(parse_target(target), threads, "a device", 0.5)
+
+
+def task(workload: ConvWorkload = PACKED, calls: int = 1, threads: int = 1, target: str = "llvm") -> TuningTask:
     activity = ACTIVITY if workload.counted else Activity()
-    return TuningTask(workload, FAMILIES[DIRECT.name], activity, calls, setting(threads))
+    return TuningTask(workload, FAMILIES[DIRECT.name], activity, calls, setting(threads, target))
 
 
 def model_latency(decisions: Any) -> float:
