@@ -152,6 +152,7 @@ def _measure(
         return False
     display = LiveDisplay(console, args.quiet, measuring_view, measuring_line)
     with Interruption() as interruption, closing(Builder(target, physical_cores())) as builder:
+        interruption.clean_up_by(builder.remove_files)
         with closing(Visitor(fleet)) as visitor, display:
             measurer.run(builder, visitor, display.show, interruption.__bool__)
     return bool(interruption)

@@ -16,6 +16,10 @@ from lascompile.workload import ConvWorkload, WinogradWorkload, Workload
 
 _PANEL_INCHES = (3.6, 2.9)
 _STYLES = (("o", "-"), ("s", "-."), ("^", ":"), ("D", (0, (5, 1, 1, 1, 1, 1))), ("v", (0, (1, 3))))
+_HIGHEST_LINE = 2.0
+"""The axis ends at so many times the latency of what would be chosen."""
+
+_MOST_LINES_IN_COLUMN = 5
 _HIGHEST_BAND = 1.4
 """A 90th percentile so many times above the highest median does not fit into the panel."""
 
@@ -123,14 +127,29 @@ def _draw(axes: Any, panel: Panel, colors: dict[object, str]) -> None:
     axes.set(xlim=(0, 1.03), ylim=(0, top_s * scale), xlabel="activation rate r", ylabel=f"latency in {unit}")
     axes.set_title(f"{show_stage(panel.stage)}: {panel.kernel}", fontsize="small")
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize="x-small")
+    columns = 1 if len(panel.dynamic) + len(panel.dense) <= _MOST_LINES_IN_COLUMN else 2
+    axes.legend(framealpha=0.8, edgecolor="none", fontsize="x-small", ncols=columns)
 
 
 def _top_s(panel: Panel) -> float:
-    """Where the axis ends: a percentile of a disturbed measurement must not squeeze the lines."""
+    """Where the axis ends.
+
+    Neither a percentile of a disturbed measurement nor an algorithm that nobody would choose squeezes the lines.
+    """
     rows = [*panel.dense.values(), *(row for line in panel.dynamic.values() for row in line.rows.values())]
     median_s, p90_s = (max(getattr(row.latency, name) for row in rows) for name in ("median_s", "p90_s"))
-    return 1.08 * min(p90_s, _HIGHEST_BAND * median_s)
+    return min(1.08 * min(p90_s, _HIGHEST_BAND * median_s), _HIGHEST_LINE * _slowest_choice_s(panel))
+
+
+def _slowest_choice_s(panel: Panel) -> float:
+    """The highest latency of the fastest algorithms of each granularity and rate, and of the fastest dense one."""
+    fastest: dict[object, float] = {}
+    for (granularity, _), line in panel.dynamic.items():
+        for rate, row in line.rows.items():
+            key = (granularity, rate)
+            fastest[key] = min(fastest.get(key, row.latency.median_s), row.latency.median_s)
+    dense = min((row.latency.median_s for row in panel.dense.values()), default=0.0)
+    return max([*fastest.values(), dense])
 
 
 def _styles(panel: Panel) -> dict[str, tuple[str, Any]]:

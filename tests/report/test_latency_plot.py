@@ -60,3 +60,10 @@ def test_one_disturbed_measurement_does_not_squeeze_the_lines():
     disturbed = replace(row(1e-3, rate=0.5), latency=Latency(1e-3, 1e-3, 50e-3, 20))
     [panel] = arrange([row(2e-3, rate=1.0), disturbed])
     assert 2e-3 < _top_s(panel) < 4e-3
+
+
+def test_an_algorithm_that_nobody_would_choose_does_not_squeeze_the_lines():
+    """As F(4x4) where each pixel is a patch of its own."""
+    rows = [row(1e-3 * rate, rate=rate, algorithm=name) for rate in (0.5, 1.0) for name in ("direct", "winograd2")]
+    [panel] = arrange([*rows, row(6e-3, rate=1.0, algorithm="winograd4")])
+    assert 1e-3 < _top_s(panel) <= 2e-3
