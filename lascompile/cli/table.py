@@ -85,7 +85,7 @@ def _plot(args: argparse.Namespace) -> int:
     if not output.resolve().parent.is_dir():
         raise UsageError(f"-o {output}: {output.parent} is not a folder; make it, or give another place")
     table = open_table(existing_folder(args.records))
-    rows = _rows(table, args)
+    rows = _without_others(_rows(table, args), _rows(table, args, shipped=False))
     device = _only("device", "--device", rows, lambda row: row.cell.task.device)
     threads = _only("number of threads", "--threads", rows, lambda row: str(row.cell.task.threads))
     panels = arrange(rows)
@@ -99,13 +99,19 @@ def _plot(args: argparse.Namespace) -> int:
     return 0
 
 
-def _rows(table: LatencyTable, args: argparse.Namespace) -> list[Row]:
-    rows = (item.value for item in table.rows())
+def _rows(table: LatencyTable, args: argparse.Namespace, shipped: bool = True) -> list[Row]:
+    rows = (item.value for item in table.rows(shipped=shipped))
     return [
         row
         for row in rows
         if args.device in (None, row.cell.task.device) and args.threads in (None, row.cell.task.threads)
     ]
+
+
+def _without_others(rows: Sequence[Row], own: Sequence[Row]) -> Sequence[Row]:
+    """Of the rows that lascompile comes with, those alone that were measured as the user's `own` were, if there are."""
+    places = {(row.cell.task.device, row.cell.task.threads) for row in own}
+    return [row for row in rows if not places or (row.cell.task.device, row.cell.task.threads) in places]
 
 
 def _only(what: str, option: str, rows: Sequence[Row], of: Callable[[Row], str]) -> str:

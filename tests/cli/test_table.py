@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -117,3 +118,14 @@ def test_mistakes_are_one_line_and_exit_code_2(folder, capsys, monkeypatch, tmp_
     out, err = capsys.readouterr()
     assert (code, out, err) == (2, "", f"lascompile: error: {message}\n")
     assert not (tmp_path / "t.png").exists()
+
+
+def test_rows_that_lascompile_comes_with_are_plotted_beside_those_of_the_same_machine_only(folder, tmp_path, capsys):
+    own = row(1e-3, 0.25)
+    task = replace(own.cell.task, threads=8)
+    LatencyTable(tmp_path / "shipped").append(own, replace(own, cell=replace(own.cell, task=task)))
+    picture = tmp_path / "table.png"
+    assert "6 rows in" in run(capsys, "plot", "--records", folder, "-o", picture)
+    (tmp_path / "none").mkdir()
+    assert main(["table", "plot", "--records", str(tmp_path / "none"), "-o", str(picture)]) == 2
+    assert "more than one number of threads (2, 8)" in capsys.readouterr().err
