@@ -235,7 +235,7 @@ def _llvm_target(mcpu: str, mtriple: str, mattr: tuple[str, ...]) -> Target:
         mcpu = "generic"
     if not codegen.llvm_is_valid_cpu(mcpu, mtriple):
         hint = _of_another_family(mcpu) or _did_you_mean(mcpu, _cpus(mtriple))
-        raise UsageError(f"--mcpu {mcpu!r}: LLVM knows no such {mtriple} CPU{hint}")
+        raise UsageError(f"CPU {mcpu!r}: LLVM knows none of that name for {mtriple}{hint}")
     features = _llvm_features(mcpu, mtriple, mattr) & set(family)
     return Target("llvm", mcpu, mtriple, tuple(sorted(features)), mattr)
 

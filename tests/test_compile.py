@@ -101,7 +101,7 @@ SHAPES = {"x": (1, 3, 8, 8)}
     [
         ({"target": "cuda -arch=sm_70"}, DeviceError, "code is generated for CPUs only so far: use --target llvm$"),
         ({"target": "abacus"}, UsageError, r"^target 'abacus': no such kind 'abacus' \(allowed: llvm, cuda\)$"),
-        ({"mcpu": "z80"}, UsageError, "^--mcpu 'z80': LLVM knows no such "),
+        ({"mcpu": "z80"}, UsageError, "^CPU 'z80': LLVM knows none of that name for "),
         ({"threads": 0}, UsageError, "^--threads is 0, but at least 1 is needed$"),
         ({"threads": -1}, UsageError, "^--threads is -1, but at least 1 is needed$"),
         ({"shapes": None}, UsageError, "^input 'x' has the dynamic shape nx3x8x8; name a static one"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lascompile.tune.tasks import Setting
 
 _TARGET_OPTIONS = ("arch", "mcpu", "mtriple", "mattr")
+_INPUT_SIZE = 224
 _COUNTS = ("threads", "batch", "input_size", "jobs")
 _LARGEST_SEED = 2**32 - 1
 """What NumPy's RandomState takes, from which MetaSchedule draws."""
@@ -30,8 +31,8 @@ def add_network_arguments(parser: argparse.ArgumentParser, rates: Sequence[float
     what.add_argument(
         "--granularity", type=_numbers, action="append", metavar="S,S,...", help="as for export; may be repeated"
     )
-    what.add_argument("--input-size", type=int, default=224, metavar="N", help="pixels (default: 224)")
-    what.add_argument("--batch", type=int, default=1, metavar="N", help="images a call (default: 1)")
+    what.add_argument("--input-size", type=int, metavar="N", help=f"pixels (default: {_INPUT_SIZE})")
+    what.add_argument("--batch", type=int, metavar="N", help="images a call (default: 1)")
     shown = ",".join(f"{rate:g}" for rate in rates)
     parser.add_argument(
         "--activation-rate", type=_rates, default=rates, metavar="R,...", help=f"of all masks (default: {shown})"
@@ -60,10 +61,13 @@ def check_arguments(args: argparse.Namespace, counts: Sequence[str] = ()) -> Non
     Raises:
         UsageError: It does not.
     """
-    if (args.model is None) == (not args.arch):
+    if args.model is None and not args.arch:
         raise UsageError("give either an ONNX file or --arch, as in --arch lasnet_resnet50")
-    if args.model is not None and args.granularity:
-        raise UsageError("--granularity is for --arch: a model has its own")
+    if args.model is not None and args.arch:
+        raise UsageError("give either an ONNX file or --arch, not both")
+    for name in ("granularity", "input_size", "batch"):
+        if args.model is not None and getattr(args, name) is not None:
+            raise UsageError(f"--{name.replace('_', '-')} is for --arch: a model has its own")
     for name in (*counts, *_COUNTS):
         value = getattr(args, name)
         if value is not None and value < 1:
@@ -140,7 +144,7 @@ def network_files(args: argparse.Namespace) -> Iterator[Path]:
 
     for name in args.arch:
         for granularity in args.granularity or [None]:
-            with zoo_file(name, granularity, args.input_size, args.batch) as file:
+            with zoo_file(name, granularity, args.input_size or _INPUT_SIZE, args.batch or 1) as file:
                 yield file
 
 

@@ -42,7 +42,8 @@ class Plan:
             raise UsageError(f"plan {path} is no text in UTF-8; {_FORM}") from None
         except json.JSONDecodeError as error:
             where = f"line {error.lineno}, column {error.colno}"
-            raise UsageError(f"plan {path} is no JSON, {where}: {error.msg}; {_FORM}") from None
+            fault = error.msg.removesuffix(" at")  # Python goes on with the place
+            raise UsageError(f"plan {path} is no JSON, {where}: {fault}; {_FORM}") from None
         except ValueError as error:
             raise UsageError(f"plan {path}: {error}; {_FORM}") from None
         unknown = sorted(set(convolutions.values()) - ALGORITHMS.keys())

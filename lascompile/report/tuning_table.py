@@ -53,7 +53,13 @@ def progress_line(progress: Progress) -> str:
 
 def summary_lines(progress: Progress) -> list[str]:
     """What came out, for people."""
-    lines = [f"{progress.trials} trials of {len(progress.tasks)} tasks in {duration(progress.elapsed_s)}"]
+    before, left = progress.trials - progress.made, max(0, progress.budget - progress.trials)
+    made = f"{progress.made} trial{'s' * (progress.made != 1)}"
+    lines = [f"{made} in {duration(progress.elapsed_s)} for {len(progress.tasks)} tasks"]
+    if before:
+        lines[0] += f", {before} on record before"
+    if left:
+        lines[0] += f", {left} of {progress.budget} left: the same command goes on"
     if progress.failed:
         counts = Counter(reason for task in progress.tasks for reason in task.failures)
         reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
@@ -61,9 +67,9 @@ def summary_lines(progress: Progress) -> list[str]:
     untuned, tuned = progress.times_s
     if progress.gain is not None:
         lines.append(f"kernels of an inference: {untuned * 1e3:.2f} ms untuned, {tuned * 1e3:.2f} ms tuned")
-    left = sum(task.exhausted for task in progress.tasks)
-    if left:
-        lines.append(f"{left} tasks have no candidates left")
+    exhausted = sum(task.exhausted for task in progress.tasks)
+    if exhausted:
+        lines.append(f"{exhausted} tasks have no candidates left")
     return lines
 
 

@@ -68,10 +68,12 @@ class Progress:
         elapsed_s: Since the start of this run.
         left_s: Until its end, as far as can be told.
         running: The task whose trials are being made.
+        made: Trials of this run.
     """
 
     tasks: Sequence[TaskProgress]
     budget: int
+    made: int = 0
     elapsed_s: float = 0.0
     left_s: float | None = None
     running: TaskProgress | None = None

@@ -83,7 +83,6 @@ class Tuner:
         self._searches: dict[int, Search] = {}
         self._models: dict[str, CostModel] = {}
         self._records: dict[int, list[Record]] = {}
-        self._made = 0
         self._started = clock()
         self._is_stopped: Callable[[], bool] = lambda: False
         self.progress = Progress([TaskProgress(task) for task in tasks], budget.trials)
@@ -134,7 +133,7 @@ class Tuner:
         for decisions, outcome in self._outcomes(task, proposed, builder, runner):
             record = self._record(task, decisions, outcome)
             self._store.append(record)
-            self._made += 1
+            self.progress.made += 1
             task.add(record, decisions == self._search(task).space.default, self.progress.trials + 1)
             measured.append(Measured(decisions, record.latency.median_s if record.latency else None))
             if record.failure:
@@ -200,7 +199,7 @@ class Tuner:
     def _announce(self, on_progress: Callable[[Progress], None], task: TaskProgress | None) -> None:
         progress, elapsed = self.progress, self._clock() - self._started
         progress.elapsed_s, progress.running = elapsed, task
-        pace = elapsed / self._made if self._made else SECONDS_PER_TRIAL
+        pace = elapsed / progress.made if progress.made else SECONDS_PER_TRIAL
         progress.left_s = pace * max(0, self._budget.trials - progress.trials)
         if self._budget.time_limit_s is not None:
             progress.left_s = min(progress.left_s, max(0.0, self._budget.time_limit_s - elapsed))

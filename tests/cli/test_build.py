@@ -166,7 +166,7 @@ def test_a_model_that_was_cut_off(here, capsys):
         (["--target", "cuda -arch=sm_70"], 5, "target cuda -arch=sm_70 is known, but code is generated for CPUs only"),
         (["--target", "cuda"], 5, "target cuda is known, but code is generated for CPUs only"),
         (["--target", "abacus"], 2, "target 'abacus': no such kind 'abacus'"),
-        (["--mcpu", "z80"], 2, "--mcpu 'z80': LLVM knows no such"),
+        (["--mcpu", "z80"], 2, "CPU 'z80': LLVM knows none of that name"),
     ],
 )
 def test_arguments_that_do_not_fit(here, capsys, arguments, code, says):

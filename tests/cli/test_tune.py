@@ -64,7 +64,9 @@ def test_what_cannot_run_here_is_tuned_on_boards(model, tmp_path, capsys):
     ("arguments", "message"),
     [
         ([], "give either an ONNX file or --arch"),
-        (["m.onnx", "--arch", "lasnet_resnet50"], "give either an ONNX file or --arch"),
+        (["m.onnx", "--arch", "lasnet_resnet50"], "give either an ONNX file or --arch, not both"),
+        (["m.onnx", "--input-size", 64], "--input-size is for --arch: a model has its own"),
+        (["m.onnx", "--batch", 8], "--batch is for --arch: a model has its own"),
         (["m.onnx", "--granularity", "4,4,2,1"], "--granularity is for --arch"),
         (["m.onnx", "--trials", "0"], "--trials is 0, but at least 1 is needed"),
         (["m.onnx", "--seed", "-1"], "--seed is -1: it must be from 0 to 4294967295"),
@@ -109,8 +111,10 @@ def test_tuning_and_going_on(model, tmp_path, capsys):
     common = [model, "--threads", 1, "--numerics", "exact", "--records", folder]
     assert tune(*common, "--trials", 6, "--quiet") == 0
     out = capsys.readouterr().out
-    assert out.startswith("6 trials of") and "untuned" in out
+    assert out.startswith("6 trials in") and "untuned" in out
     assert (folder / "tuning.png").stat().st_size > 0
+    assert tune(*common, "--trials", 7, "--quiet") == 0
+    assert re.match(r"1 trial in \d+ s for \d+ tasks, 6 on record before\n", capsys.readouterr().out)
     assert tune(*common, "--trials", 8, "--json") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["trials"] == 8 and sum(task["trials"] for task in report["tasks"]) == 8
