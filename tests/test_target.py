@@ -90,7 +90,7 @@ def test_attributes_change_what_a_cpu_must_have():
         (("llvm -mtriple=aarch64-linux-gnu -mcpu=haswell",), "LLVM knows none of that name for aarch64-linux-gnu"),
         (
             ("llvm -mtriple=x86_64-linux-gnu", "cortex-a72"),
-            "CPU, but an aarch64 one: give --target 'llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72'",
+            ", but an aarch64 one: give --target 'llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72'",
         ),
         (("llvm -mtriple=aarch64-linux-gnu", "haswell"), "'llvm -mtriple=x86_64-linux-gnu -mcpu=haswell'"),
         (("llvm -mtriple=riscv64-linux-gnu",), "no code for 'riscv64' (allowed: x86_64,"),
