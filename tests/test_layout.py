@@ -23,7 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"schedules"}),
     frozenset({"kernels"}),
     frozenset({"toolchain"}),
-    frozenset({"workload", "target", "journal"}),
+    frozenset({"workload", "target", "journal", "machine"}),
     frozenset({"errors", "cpu"}),
 )
 """Parts of lascompile, top first: a part imports from its own layer and from those below."""
@@ -34,6 +34,7 @@ ONLY: dict[str, frozenset[str]] = {
     "runtime": frozenset({"manifest", "errors", "cpu"}),
     "manifest": frozenset({"errors"}),
     "journal": frozenset({"errors"}),
+    "machine": frozenset({"errors"}),
     "errors": frozenset(),
 }
 """Parts that may import even fewer of the others."""
