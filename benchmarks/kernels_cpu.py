@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tvm
 
+from lascompile.bench.linked import load_linked
 from lascompile.bench.machine import describe_machine
 from lascompile.bench.peaks import GEMM, MEMORY, SECOND_LEVEL, TILES, Peak, peaks
 from lascompile.bench.result_files import write_results
@@ -41,9 +41,7 @@ from lascompile.bench.undisturbed import Plan, Result, take_turns
 from lascompile.cpu import physical_cores
 from lascompile.errors import LascompileError
 from lascompile.plan.algorithms import BF16X3, Algorithm
-from lascompile.runtime.library import pin_caller, use_threads
 from lascompile.runtime.memory import aligned, allocate_block, as_tensor
-from lascompile.schedules.pipeline import register_pipeline
 from lascompile.target import Target, parse_target
 from lascompile.workload import ConvWorkload
 
@@ -149,9 +147,7 @@ class Kernel:
     def __init__(self, form: Form, algorithm: Algorithm, target: Target, threads: int) -> None:
         self.form, self.algorithm = form, algorithm
         decisions = algorithm.decide(form, target, threads)
-        func = algorithm.schedule(form, decisions).with_attr("global_symbol", "main")
-        module = tvm.IRModule({"main": func})
-        self._main = tvm.compile(module, target=target.to_tvm(), tir_pipeline=register_pipeline())["main"]
+        self._main = load_linked(algorithm.schedule(form, decisions), target, threads)["main"]
         side = round(form.taps**0.5) if isinstance(form, ConvWorkload) else 3
         shape = (form.out_channels, form.in_channels, side, side)
         weight = np.random.default_rng(0).standard_normal(shape, np.float32) / np.float32(np.sqrt(np.prod(shape[1:])))
@@ -199,8 +195,6 @@ def measure(
     results: dict[str, Any] = {"schema": SCHEMA, "machine": machine, "memory_bytes": settings.memory_bytes}
     results |= {"peaks": {}, "rows": []}
     for count in threads:
-        use_threads(count)
-        pin_caller()
         found = list(peaks(target, count, settings.memory_bytes))
         times = take_turns([_again(peak.run) for peak in found], settings.plan)
         best = {peak.name: _quartiles(peak.work / result.medians_s) for peak, result in zip(found, times, strict=True)}

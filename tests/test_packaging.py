@@ -78,12 +78,18 @@ def test_a_wheel_contains_the_linked_folders(wheel, root):
     assert {f"lascompile/{RECORDS}", "lascompile/py.typed"} <= set(wheel)
 
 
+def test_a_wheel_contains_the_native_sources(wheel, root):
+    sources = {file.name for file in (root / "lascompile" / "native").iterdir() if file.suffix in (".c", ".h")}
+    assert "pool.c" in sources
+    assert {f"lascompile/native/{name}" for name in sources} <= set(wheel)
+
+
 def test_a_wheel_contains_nothing_else(wheel):
     tops = {name.split("/")[0] for name in wheel}
     assert tops == {"lascompile", f"lascompile-{__version__}.dist-info"}
     assert [name for name in wheel if name.endswith("LICENSE")]
     inside = (Path(name) for name in wheel if name.startswith("lascompile/"))
-    assert {path.suffix for path in inside} <= {".py", ".jsonl", ".typed"}
+    assert {path.suffix for path in inside} <= {".py", ".jsonl", ".typed", ".c", ".h"}
 
 
 def test_the_packages_that_are_named_to_users_are_those_declared(root):

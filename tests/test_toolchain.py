@@ -93,7 +93,7 @@ def test_a_package_that_is_missing_names_its_use_and_how_to_get_it():
 
 def test_the_compiler_of_the_system_is_preferred(monkeypatch, tmp_path):
     only(monkeypatch, tmp_path, gcc="echo gcc 1", cxx="echo c++ 2")
-    assert find_linker(HERE) == Linker("c++", (str(tmp_path / "c++"),))
+    assert find_linker(HERE) == Linker("c++", (str(tmp_path / "c++"),), cpu.processor())
     assert find_linker(HERE).version == "c++ 2"
 
 
@@ -125,9 +125,20 @@ def test_no_linker_at_all(monkeypatch, tmp_path):
         link_function(HERE)
 
 
+_LINKS_NOTHING = """[ "$1" = --version ] && echo 1 && exit
+if [ "$1" = -shared ]; then echo no space >&2; exit 1; fi
+while [ $# -gt 0 ]; do [ "$1" = -o ] && : > "$2"; shift; done"""
+
+
 def test_what_a_failing_linker_says_is_passed_on(monkeypatch, tmp_path):
-    only(monkeypatch, tmp_path, cxx='[ "$1" = --version ] && echo 1 && exit; echo no space >&2; exit 1')
+    only(monkeypatch, tmp_path, cxx=_LINKS_NOTHING)
     with pytest.raises(ToolchainError, match="c[+][+] could not link the library: no space"):
+        link_function(HERE)(str(tmp_path / "a.so"), ["a.o"])
+
+
+def test_a_compiler_without_headers_is_told_of(monkeypatch, tmp_path):
+    only(monkeypatch, tmp_path, cxx='[ "$1" = --version ] && echo 1 && exit; echo "error: no <pthread.h>" >&2; exit 1')
+    with pytest.raises(ToolchainError, match="could not compile pool.c .error: no <pthread.h>.; install the C library"):
         link_function(HERE)(str(tmp_path / "a.so"), ["a.o"])
 
 

@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from itertools import cycle
 
 import numpy as np
-import tvm
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
+from lascompile.bench.linked import load_linked
 from lascompile.kernels import tile_unit
 from lascompile.kernels.bfloat16 import split
 from lascompile.kernels.definition import BufferSpec, define
 from lascompile.plan.algorithms import BF16X3
 from lascompile.runtime.memory import aligned, allocate_block, as_tensor
-from lascompile.schedules.pipeline import register_pipeline
 from lascompile.target import Target
 
 GEMM, TILES, MEMORY, SECOND_LEVEL = "gemm", "tiles", "memory", "second_level"
@@ -60,7 +59,7 @@ class Peak:
 
 
 def peaks(target: Target, threads: int, memory_bytes: int = _MEMORY_BYTES) -> Iterator[Peak]:
-    """Those that `target`, which is this machine, has; the caller has set TVM's threads to `threads`.
+    """Those that `target`, which is this machine, has.
 
     Args:
         target: This machine.
@@ -106,7 +105,7 @@ def _tile_products(target: Target, threads: int) -> Peak:
     rng = np.random.default_rng(0)
     operands, _ = split(rng.standard_normal((threads, _TILE_OPERANDS, 512), np.float32))
     arrays = {"operands": operands, "sums": np.zeros((threads, 4, 256), np.float32)}
-    run = _bind(_compile(target, arrays, body), list(arrays.values()))
+    run = _bind(_compile(target, threads, arrays, body), list(arrays.values()))
     return Peak(TILES, float(threads * _TILE_STEPS * 4 * _TILE_FLOPS), run)
 
 
@@ -129,19 +128,18 @@ def _reading(name: str, target: Target, threads: int, nbytes: int, slices: int, 
     data = allocate_block(4 * slices * int(np.prod(shape))).view(np.float32).reshape(slices, *shape)
     data[...] = np.random.default_rng(0).standard_normal(shape[-2:], np.float32)
     sums = np.zeros((threads, _VECTORS, width), np.float32)
-    main = _compile(target, {"data": data[0], "sums": sums}, body)
+    main = _compile(target, threads, {"data": data[0], "sums": sums}, body)
     calls = cycle([_bind(main, [part, sums]) for part in data])
     return Peak(name, float(data[0].nbytes * passes), lambda: next(calls)())
 
 
 def _compile(
-    target: Target, arrays: dict[str, np.ndarray], body: Callable[[dict[str, tirx.Var]], None]
+    target: Target, threads: int, arrays: dict[str, np.ndarray], body: Callable[[dict[str, tirx.Var]], None]
 ) -> Callable[..., object]:
     """The kernel `body` over `arrays`."""
     specs: dict[str, BufferSpec] = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
-    func = define(list(arrays), specs, lambda b: body(dict(b)), keeps_buffers=True).with_attr("global_symbol", "main")
-    library = tvm.compile(tvm.IRModule({"main": func}), target=target.to_tvm(), tir_pipeline=register_pipeline())
-    main: Callable[..., object] = library["main"]
+    func = define(list(arrays), specs, lambda b: body(dict(b)), keeps_buffers=True)
+    main: Callable[..., object] = load_linked(func, target, threads)["main"]
     return main
 
 

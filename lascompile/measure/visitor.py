@@ -20,7 +20,7 @@ from lascompile.records import Failure
 from lascompile.tune.fleet import Fleet
 from lascompile.tune.runner import FleetRunner, LocalRunner, Outcome, Work
 from lascompile.tune.tile_permission import ask_for_tiles, needs_tiles
-from lascompile.tune.trial import Call, Job, allot, cold_timer, prepare, prepare_remotely
+from lascompile.tune.trial import Call, Job, allot, cold_timer, prepare, use_threads
 
 TIMEOUT_S = 120
 """Seconds that a visit may take; one of a group as large as they come takes a tenth of that on a laptop."""
@@ -94,14 +94,13 @@ class Visitor:
 
 
 def _allocate(visit: Visit, device: tvm.runtime.Device, _args_info: object, _repeats: int) -> list[Call]:
-    prepare(visit.jobs[0].threads)
+    prepare()
     return [allot(job, job.rate, device) for job in visit.jobs]
 
 
 def _allocate_remotely(
-    visit: Visit, session: RPCSession, device: tvm.runtime.Device, _args_info: object, _repeats: int
+    visit: Visit, _session: RPCSession, device: tvm.runtime.Device, _args_info: object, _repeats: int
 ) -> list[Call]:
-    prepare_remotely(session, visit.jobs[0].threads)
     return [allot(job, job.rate, device) for job in visit.jobs]
 
 
@@ -135,6 +134,8 @@ def _visit_remotely(
 def _take_turns(
     visit: Visit, modules: dict[Path, tvm.runtime.Module], device: tvm.runtime.Device, calls: list[Call], waited_s: Any
 ) -> list[float]:
+    for module in modules.values():
+        use_threads(module, visit.jobs[0].threads)
     timers = [
         _Timer(cold_timer(modules[path], device, visit.rhythm.block), call)
         for path, call in zip(visit.libraries, calls, strict=True)

@@ -13,8 +13,9 @@ from lascompile import __version__
 from lascompile.cpu import cpu_supports, physical_cores, processor
 from lascompile.errors import ArtifactError, DeviceError, UsageError
 from lascompile.manifest import CONSTANTS_NAME, Manifest, MaskSpec, check_files
-from lascompile.runtime.library import caller_pinned, load_executable, use_threads
+from lascompile.runtime.library import load_executable
 from lascompile.runtime.memory import aligned, aligned_empty, allocate_block, as_tensor, views
+from lascompile.runtime.pool import ThreadPool
 from lascompile.runtime.profile import Profile, Profiler
 
 
@@ -43,8 +44,8 @@ class Artifact:
         _check_device(path, self.manifest)
         check_files(path, self.manifest)
         self.threads = _checked_threads(threads)
-        use_threads(self.threads)
         self._executable = load_executable(path / self.manifest.library)
+        self._pool = ThreadPool(path / self.manifest.library)
         self._main, self._forced = self._executable["main"], self._executable["forced"]
         self._constant_arrays = views(_read_block(path), self.manifest.constants)
         self._constants = [as_tensor(array) for array in self._constant_arrays]
@@ -127,14 +128,13 @@ class Artifact:
         return self._workspace_arrays[mask.workspace].reshape(mask.shape)
 
     def _call(self, function: Any, inputs: tuple[Any, ...]) -> list[np.ndarray]:  # noqa: ANN401
-        use_threads(self.threads)
         arrays = self._checked_inputs(inputs)
         outputs = [aligned_empty(spec.shape, spec.dtype) for spec in self.manifest.outputs]
         arguments = [
             *(as_tensor(arrays[view.position].reshape(view.shape)) for view in self.manifest.input_views),
             *(as_tensor(outputs[view.position].reshape(view.shape)) for view in self.manifest.output_views),
         ]
-        with caller_pinned():
+        with self._pool.entered(self.threads):
             function(*arguments, self._constants, self._workspace)
         return outputs
 

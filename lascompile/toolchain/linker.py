@@ -1,8 +1,8 @@
-"""The program that turns TVM's object files into a shared library.
+"""The program that turns TVM's object files, and the C sources beside them, into a shared library.
 
 A C++ compiler where the machine has one, else PyPI's `ziglang`, which also links for other processors. Either
-way nothing but the objects goes in (`-nostdlib`): no start files or headers are needed, and the library asks
-for no version of the C library, so that it loads on older systems than the one it was built on. What it calls
+way nothing but the objects goes in (`-nostdlib`): no start files are needed, and the library asks for no
+version of the C library, so that it loads on older systems than the one it was built on. What it calls
 (`expf`, `memcpy`, TVM's runtime) it finds in the process that loads it: `libtvm_ffi` has brought them all in.
 """
 
@@ -16,9 +16,11 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from lascompile import cpu
 from lascompile.errors import ToolchainError
+from lascompile.toolchain.native import compile_native
 
 _SYSTEM = ("c++", "g++", "clang++", "cc", "gcc", "clang")
 _FLAGS = ("-shared", "-nostdlib", "-Wl,--strip-debug")
@@ -31,18 +33,22 @@ class Linker:
     name: str
     command: tuple[str, ...]
     """What stands before the flags and files."""
+    processor: str
+    """For which it links, as target triples begin."""
 
     def __call__(self, output: str, objects: Sequence[str], options: Sequence[str] | None = None) -> None:
-        """Links `objects` into the shared library `output`.
+        """Links `objects` and the native sources into the shared library `output`.
 
         Raises:
             ToolchainError: the linker failed; with its last words.
         """
-        arguments = [*self.command, *_FLAGS, "-o", str(output), *map(str, objects), *(options or ())]
-        with tempfile.TemporaryDirectory(prefix="lascompile-") as cache:
-            # zig wants a cache even where it stores next to nothing, and the home directory may be read-only.
-            environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
-            done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+        native = compile_native(self.command, self.processor, _run)
+        with tempfile.TemporaryDirectory(prefix="lascompile-") as folder:
+            own = [Path(folder) / f"{name}.o" for name in native]
+            for path, code in zip(own, native.values(), strict=True):
+                path.write_bytes(code)
+            files = map(str, (*objects, *own))
+            done = _run([*self.command, *_FLAGS, "-o", str(output), *files, *(options or ())])
         if done.returncode != 0:
             words = (done.stderr or done.stdout).strip().splitlines()[-3:]
             raise ToolchainError(f"{self.name} could not link the library: {' '.join(words) or 'no message'}")
@@ -60,9 +66,10 @@ def find_linker(mtriple: str) -> Linker | None:
     for name in _SYSTEM if native else (f"{processor}-linux-gnu-{name}" for name in ("g++", "gcc")):
         path = shutil.which(name)
         if path and _version((path,)):
-            return Linker(name, (path,))
+            return Linker(name, (path,), processor)
     if importlib.util.find_spec("ziglang"):
-        return Linker("ziglang", (sys.executable, "-m", "ziglang", "cc", "-target", f"{processor}-linux-gnu"))
+        command = (sys.executable, "-m", "ziglang", "cc", "-target", f"{processor}-linux-gnu")
+        return Linker("ziglang", command, processor)
     return None
 
 
@@ -79,6 +86,13 @@ def link_function(mtriple: str) -> Linker:
             "run `python -m pip install 'ziglang==0.17.*'`"
         )
     return linker
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    with tempfile.TemporaryDirectory(prefix="lascompile-") as cache:
+        # zig wants a cache even where it stores next to nothing, and the home directory may be read-only.
+        environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def _version(command: tuple[str, ...]) -> str:

@@ -16,7 +16,6 @@ from tvm.rpc import RPCSession
 from tvm.s_tir.meta_schedule.runner import EvaluatorConfig
 
 from lascompile.cpu import permit_tiles, waited_for_cpu_s
-from lascompile.runtime.library import pin_caller, use_threads
 from lascompile.tune.activity import Activity
 from lascompile.tune.calm import run_calm_block
 from lascompile.tune.families import FAMILIES, Problem
@@ -31,7 +30,9 @@ _RATE_SPREAD = 0.2
 """How far the timed rates are apart, relative to the middle one."""
 
 _FLUSH = "cache_flush_cpu_non_first_arg"
-_BIG_CORES = 1
+
+_THREADS = "lascompile_pool_measure"
+"""The function of a library that says on how many threads its kernels run; see `lascompile/native/pool.c`."""
 
 
 @dataclass(frozen=True)
@@ -95,28 +96,25 @@ def check_rates(job: Job) -> tuple[float, ...]:
 
 def allocate(job: Job, device: tvm.runtime.Device, _args_info: object = None, _repeats: int = 1) -> list[Call]:
     """A call for each of `check_rates`. Has the signature of MetaSchedule's argument makers, but for `job`."""
-    prepare(job.threads)
+    prepare()
     return [allot(job, rate, device) for rate in check_rates(job)]
 
 
 def allocate_remotely(
-    job: Job, session: RPCSession, device: tvm.runtime.Device, _args_info: object = None, _repeats: int = 1
+    job: Job, _session: RPCSession, device: tvm.runtime.Device, _args_info: object = None, _repeats: int = 1
 ) -> list[Call]:
     """The same on a board."""
-    prepare_remotely(session, job.threads)
     return [allot(job, rate, device) for rate in check_rates(job)]
 
 
-def prepare(threads: int) -> None:
+def prepare() -> None:
     """Ask for what kernels need of the process that runs them."""
     permit_tiles()  # elsewhere it is loading an artifact that asks, which this process never does
-    use_threads(threads)
-    pin_caller()
 
 
-def prepare_remotely(session: RPCSession, threads: int) -> None:
-    """The same on a board."""
-    session.get_function("runtime.config_threadpool")(_BIG_CORES, threads)
+def use_threads(library: tvm.runtime.Module, threads: int) -> None:
+    """Run the kernels of `library` on `threads` threads, where it was loaded; each library has threads of its own."""
+    library[_THREADS](threads)
 
 
 def evaluate(
@@ -138,6 +136,7 @@ def evaluate(
     Raises:
         WrongResult: A result is not the reference's.
     """
+    use_threads(library, calls[0].job.threads)
     kernel = library[ENTRY]
     for call in calls:
         kernel(*call.tensors)

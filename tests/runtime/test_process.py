@@ -5,12 +5,12 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lascompile.runtime.artifact import load
-from lascompile.runtime.library import ffi
 
 RUN = """
 import json, os, sys
@@ -75,28 +75,34 @@ def test_affinity_survives_a_change_of_threads(built, image):
         assert os.sched_getaffinity(0) == before
 
 
+TASKS = Path("/proc/self/task")
+
+
 def in_a_thread(call):
-    """What `call` returns in a thread of its own; affinity and TVM's pools belong to a thread."""
+    """What `call` returns in a thread of its own, which has an affinity of its own."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(call).result()
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_another_python_thread_has_its_cpus_and_threads_too(built, image, threads):
-    """TVM has a pool for each calling thread, of its own size unless told otherwise."""
     artifact = load(built, threads)
     expected = artifact(image)
     before = os.sched_getaffinity(0)
-
-    def call():
-        result = artifact(image)
-        return result, os.sched_getaffinity(0), ffi().get_global_func("runtime.NumThreads")()
-
     for _ in range(2):
-        result, after, in_use = in_a_thread(call)
+        result, after = in_a_thread(lambda: (artifact(image), os.sched_getaffinity(0)))
         assert np.array_equal(result, expected)
         assert after == before
-        assert in_use == min(threads, len(before))
+
+
+def test_threads_belong_to_the_process(built, image):
+    """However many of its threads have called, and ended or not."""
+    artifact = load(built, 2)
+    artifact(image)
+    before = len(list(TASKS.iterdir()))
+    for _ in range(50):
+        in_a_thread(lambda: artifact(image))
+    assert len(list(TASKS.iterdir())) == before
 
 
 def test_one_cpu_stays_one_cpu(built, image):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import tvm
+from tvm.s_tir.meta_schedule.runner import EvaluatorConfig
 
 from lascompile.records import WRONG, RecordStore
 from lascompile.target import parse_target
@@ -15,7 +18,7 @@ from lascompile.tune.builder import Builder
 from lascompile.tune.families import FAMILIES
 from lascompile.tune.runner import LocalRunner, Outcome
 from lascompile.tune.tasks import TuningTask
-from lascompile.tune.trial import allocate, check_rates, timed_rates
+from lascompile.tune.trial import allocate, check_rates, evaluate, timed_rates
 from lascompile.tune.tuner import Budget, Tuner, job_of
 from lascompile.workload import Epilogue
 from tests.tune.tiled import Site
@@ -69,13 +72,22 @@ def test_kernels_over_tiles(builder, runner, tmp_path, site):
     assert progress.trials == 2 and not progress.failed
 
 
-def test_the_process_that_measures_asks_for_tile_registers_and_threads(job, monkeypatch):
+def test_the_process_that_measures_asks_for_tile_registers(job, monkeypatch):
     """Nobody else does so there: without the permission, the first tile instruction would kill it."""
     asked = []
-    for name in ("permit_tiles", "use_threads", "pin_caller"):
-        monkeypatch.setattr(trial, name, lambda *arguments, name=name: asked.append((name, *arguments)))
+    monkeypatch.setattr(trial, "permit_tiles", lambda: asked.append("permit_tiles"))
     allocate(replace(job, threads=3), tvm.cpu())
-    assert asked == [("permit_tiles",), ("use_threads", 3), ("pin_caller",)]
+    assert asked == ["permit_tiles"]
+
+
+def test_a_library_is_told_on_how_many_threads_to_run(builder, job):
+    tuned = task(PACKED)
+    job = replace(job, decisions=tuned.family.space(PACKED, tuned.setting.target, 2).default)
+    [built] = builder.build([job])
+    module, pool = tvm.runtime.load_module(str(built.library)), ctypes.CDLL(str(built.library))
+    for threads in (1, 2):
+        evaluate(module, tvm.cpu(), EvaluatorConfig(1, 1, 0, False), allocate(replace(job, threads=threads), tvm.cpu()))
+        assert pool.lascompile_pool_workers() == min(threads, len(os.sched_getaffinity(0))) - 1
 
 
 def test_rates(job):
