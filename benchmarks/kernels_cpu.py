@@ -55,7 +55,7 @@ SCHEMA = 1
 _PAGE = 4096
 _QUARTILES = (25, 50, 75)
 _TILE_PRODUCTS = 3
-"""bfloat16 products of the tile unit for one of float32 (`kernels/bf16x3_conv.py`)."""
+"""bfloat16 products of the tile unit for one of float32 (`schedules/cpu/bf16x3_loops.py`)."""
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ from lascompile.bench.result_files import write_results
 from lascompile.cpu import cpu_model, physical_cores
 from lascompile.errors import LascompileError
 from lascompile.plan.known import known_algorithms
-from lascompile.plan.numerics import Numerics
 from lascompile.records import Record, RecordStore, Versions
+from lascompile.schedules.numerics import Numerics
 from lascompile.schedules.space import Space
 from lascompile.target import parse_target
 from lascompile.tune.builder import Builder

@@ -16,7 +16,7 @@ from tvm import relax
 
 from lascompile.errors import ToolchainError
 from lascompile.lower.program import Buffer, Kernel, Program, Role, Step
-from lascompile.schedules.pipeline import register_pipeline
+from lascompile.schedules.cpu.pipeline import register_pipeline
 from lascompile.target import Target
 
 

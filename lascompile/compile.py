@@ -111,8 +111,8 @@ def build_artifact(
     from lascompile.lower.parts import algorithms_of
     from lascompile.lower.supported import SUPPORTED
     from lascompile.plan.measured import open_measurements
-    from lascompile.plan.numerics import Numerics
     from lascompile.plan.plan import Plan
+    from lascompile.schedules.numerics import Numerics
 
     say = progress or (lambda phase, share: None)
     source = Path(path)

@@ -11,7 +11,7 @@ import pytest
 
 from lascompile.plan.algorithms import ALGORITHMS, DIRECT, Algorithm
 from lascompile.plan.cost import predict_cycles
-from lascompile.plan.numerics import Numerics
+from lascompile.schedules.numerics import Numerics
 from lascompile.schedules.space import Space
 
 NAME = "fast"

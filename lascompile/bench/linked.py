@@ -8,7 +8,7 @@ from pathlib import Path
 import tvm
 from tvm import tirx
 
-from lascompile.schedules.pipeline import register_pipeline
+from lascompile.schedules.cpu.pipeline import register_pipeline
 from lascompile.target import Target
 from lascompile.toolchain import link_function
 from lascompile.tune.trial import use_threads

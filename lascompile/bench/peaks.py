@@ -16,11 +16,11 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
 from lascompile.bench.linked import load_linked
-from lascompile.kernels import tile_unit
-from lascompile.kernels.bfloat16 import split
 from lascompile.kernels.definition import BufferSpec, define
 from lascompile.plan.algorithms import BF16X3
 from lascompile.runtime.memory import aligned, allocate_block, as_tensor
+from lascompile.schedules.cpu import tile_unit
+from lascompile.schedules.cpu.bfloat16 import split
 from lascompile.target import Target
 
 GEMM, TILES, MEMORY, SECOND_LEVEL = "gemm", "tiles", "memory", "second_level"

@@ -10,7 +10,7 @@ import numpy as np
 from lascompile.analysis.demand import Window
 from lascompile.lower.tiles import cut_into_tiles
 from lascompile.plan.algorithms import ALGORITHMS, Algorithm
-from lascompile.plan.numerics import Numerics
+from lascompile.schedules.numerics import Numerics
 from lascompile.target import Target
 from lascompile.tune import conv_problem, winograd_problem
 from lascompile.tune.activity import Activity, Decided, Dilated, Tiles

@@ -123,7 +123,7 @@ def read_fleet(args: argparse.Namespace) -> Fleet | None:
 def read_setting(args: argparse.Namespace, target: Target, fleet: Fleet | None) -> Setting:
     """Where kernels run, with the first activation rate."""
     from lascompile.cpu import cpu_model, physical_cores
-    from lascompile.plan.numerics import Numerics
+    from lascompile.schedules.numerics import Numerics
     from lascompile.tune.tasks import Setting
 
     threads = args.threads or physical_cores()

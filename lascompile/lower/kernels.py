@@ -11,14 +11,14 @@ import numpy as np
 from tvm import tirx
 
 from lascompile.kernels import layout, mask_lists, tile_lists
-from lascompile.kernels.weight_stream import Stream
 from lascompile.plan.algorithms import DIRECT, Algorithm, algorithm_of
 from lascompile.plan.candidate import Candidate
 from lascompile.plan.choice import Chooser
 from lascompile.plan.measured import Measurements
-from lascompile.plan.numerics import Numerics
 from lascompile.plan.plan import Plan
 from lascompile.schedules.cpu import rows
+from lascompile.schedules.cpu.weight_stream import Stream
+from lascompile.schedules.numerics import Numerics
 from lascompile.target import Target
 from lascompile.workload import (
     ActiveTilesWorkload,

@@ -13,11 +13,11 @@ from dataclasses import replace
 from itertools import pairwise
 from math import prod
 
-from lascompile.kernels.vectors import LINE_BYTES
-from lascompile.kernels.weight_stream import Stream, Upcoming
 from lascompile.lower.kernels import ScheduledKernel
 from lascompile.lower.program import Buffer, Program, Step
 from lascompile.schedules.cpu.bf16x3_conv import TileDecisions
+from lascompile.schedules.cpu.vectors import LINE_BYTES
+from lascompile.schedules.cpu.weight_stream import Stream, Upcoming
 from lascompile.workload import ConvWorkload
 
 _MOST_BYTES = 512 * 1024

@@ -10,13 +10,13 @@ import numpy as np
 from tvm import tirx
 
 from lascompile.cpu import TILE_FEATURES
-from lascompile.kernels import bf16x3_conv as tiles
 from lascompile.kernels import row_conv as rows
-from lascompile.plan.numerics import Numerics
 from lascompile.schedules.cpu import bf16x3_conv, row_conv, winograd
+from lascompile.schedules.cpu import bf16x3_loops as tiles
 from lascompile.schedules.cpu.bf16x3_space import bf16x3_space
 from lascompile.schedules.cpu.row_conv_space import row_conv_space
 from lascompile.schedules.cpu.winograd_space import winograd_space
+from lascompile.schedules.numerics import Numerics
 from lascompile.schedules.space import Space
 from lascompile.target import Target
 from lascompile.workload import ConvWorkload, WinogradWorkload, Workload

@@ -10,8 +10,8 @@ from lascompile.plan.algorithms import ALGORITHMS, Algorithm
 from lascompile.plan.candidate import Candidate, on_one_scale
 from lascompile.plan.cost import predict_cycles
 from lascompile.plan.measured import Measured, Measurements
-from lascompile.plan.numerics import Numerics
 from lascompile.plan.plan import Plan
+from lascompile.schedules.numerics import Numerics
 from lascompile.target import Target
 from lascompile.workload import Workload
 

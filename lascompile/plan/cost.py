@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lascompile.analysis.blocks import NOMINAL_RATE
-from lascompile.kernels import bf16x3_conv as tiles
 from lascompile.plan.algorithms import BF16X3, DIRECT, WINOGRAD2, WINOGRAD4, Algorithm
+from lascompile.schedules.cpu import bf16x3_loops as tiles
 from lascompile.target import Target
 from lascompile.workload import ConvWorkload, WinogradWorkload, Workload, channel_stride
 

@@ -14,12 +14,12 @@ from typing import Any
 
 from tvm import tirx
 
-from lascompile.kernels import winograd_weights
-from lascompile.kernels.bf16x3_conv import Nest, can_cut_depth, define_bf16x3_conv, steps
 from lascompile.kernels.row_conv import define_row_conv
-from lascompile.kernels.winograd import define_winograd
 from lascompile.plan.algorithms import ALGORITHMS, BF16X3, DIRECT, WINOGRAD2, WINOGRAD4
 from lascompile.records import Known, TargetKey, Task
+from lascompile.schedules.cpu import winograd_weights
+from lascompile.schedules.cpu.bf16x3_loops import Nest, can_cut_depth, define_bf16x3_conv, steps
+from lascompile.schedules.cpu.winograd_loops import define_winograd
 from lascompile.schedules.space import Space
 from lascompile.workload import ConvWorkload, WinogradWorkload, Workload
 

@@ -16,7 +16,7 @@ from tvm.support.popen_pool import PopenPoolExecutor
 
 from lascompile.plan.algorithms import ALGORITHMS
 from lascompile.records import Failure
-from lascompile.schedules.pipeline import register_pipeline
+from lascompile.schedules.cpu.pipeline import register_pipeline
 from lascompile.target import Target
 from lascompile.toolchain import Linker, link_function
 from lascompile.tune.tile_permission import PERMIT, needs_tiles, permission_function

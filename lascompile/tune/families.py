@@ -12,10 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from lascompile.plan.algorithms import BF16X3, DIRECT, WINOGRAD2, WINOGRAD4, Algorithm
-from lascompile.plan.numerics import Numerics
 from lascompile.schedules.cpu.bf16x3_space import bf16x3_features
 from lascompile.schedules.cpu.row_conv_space import row_conv_features
 from lascompile.schedules.cpu.winograd_space import winograd_features
+from lascompile.schedules.numerics import Numerics
 from lascompile.schedules.space import Space
 from lascompile.target import Target
 from lascompile.tune import conv_problem, winograd_problem

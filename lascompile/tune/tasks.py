@@ -18,9 +18,9 @@ from lascompile.frontend.supported import check_supported
 from lascompile.lower.kernels import Scheduler
 from lascompile.lower.lower import analyse
 from lascompile.lower.supported import SUPPORTED
-from lascompile.plan.numerics import Numerics
 from lascompile.records import TargetKey
 from lascompile.records import Task as RecordTask
+from lascompile.schedules.numerics import Numerics
 from lascompile.target import Target
 from lascompile.tune.activity import Activity
 from lascompile.tune.families import Family, families_of

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lascompile.kernels.winograd import buffers
 from lascompile.kernels.winograd_transforms import TAPS
 from lascompile.plan.known import WINOGRAD_NEST
+from lascompile.schedules.cpu.winograd_loops import buffers
 from lascompile.tune.activity import Activity, active_pixels, decide
 from lascompile.tune.problem import ConvolutionProblem, blank_arrays, random_weight
 from lascompile.tune.tile_tables import tile_tables

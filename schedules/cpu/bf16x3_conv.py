@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
-from lascompile.kernels.bf16x3_conv import (
+from lascompile.schedules.cpu.bf16x3_loops import (
     GROUP_ROWS,
     STEP,
     Nest,
@@ -15,7 +15,7 @@ from lascompile.kernels.bf16x3_conv import (
     define_bf16x3_conv,
     steps,
 )
-from lascompile.kernels.weight_stream import OWN_WEIGHTS, Stream
+from lascompile.schedules.cpu.weight_stream import OWN_WEIGHTS, Stream
 from lascompile.target import Target
 from lascompile.workload import ConvWorkload
 

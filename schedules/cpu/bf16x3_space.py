@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lascompile.kernels.bf16x3_conv import GROUP_ROWS, STEP, can_cut_depth, channel_blocks, steps
 from lascompile.schedules.cpu.bf16x3_conv import TileDecisions, default_decisions
+from lascompile.schedules.cpu.bf16x3_loops import GROUP_ROWS, STEP, can_cut_depth, channel_blocks, steps
 from lascompile.schedules.space import Space
 from lascompile.target import Target
 from lascompile.workload import ConvWorkload

@@ -8,8 +8,8 @@ from tvm import tirx
 from tvm.s_tir import Schedule
 
 from lascompile.kernels.row_conv import define_row_conv, weight_shape
+from lascompile.schedules.cpu.prefetch import CHANNEL_BLOCKS, PREFETCH, prefetch_weights
 from lascompile.schedules.guard import ROW_TILES, guard_rows
-from lascompile.schedules.prefetch import CHANNEL_BLOCKS, PREFETCH, prefetch_weights
 from lascompile.target import Target
 from lascompile.workload import ROW_SLACK, ConvWorkload, channel_stride
 

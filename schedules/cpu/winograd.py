@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import tirx
 
-from lascompile.kernels import winograd_weights
-from lascompile.kernels.winograd import define_winograd
-from lascompile.kernels.winograd_weights import Nest, channel_blocks
+from lascompile.schedules.cpu import winograd_weights
+from lascompile.schedules.cpu.winograd_loops import define_winograd
+from lascompile.schedules.cpu.winograd_weights import Nest, channel_blocks
 from lascompile.target import Target
 from lascompile.workload import WinogradWorkload, channel_stride
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import ceil
 
-from lascompile.kernels.winograd_weights import channel_blocks, weight_shape
 from lascompile.schedules.cpu.winograd import WinogradDecisions, default_decisions
+from lascompile.schedules.cpu.winograd_weights import channel_blocks, weight_shape
 from lascompile.schedules.space import Space
 from lascompile.target import Target
 from lascompile.workload import WinogradWorkload, channel_stride

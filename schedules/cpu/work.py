@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import ceil
 
 from lascompile.kernels.row_conv import weight_shape as row_weight_shape
-from lascompile.kernels.winograd_weights import channel_blocks as winograd_blocks
 from lascompile.schedules.cpu.row_conv import Decisions
 from lascompile.schedules.cpu.winograd import WinogradDecisions
+from lascompile.schedules.cpu.winograd_weights import channel_blocks as winograd_blocks
 from lascompile.schedules.work import Engine, Work
 from lascompile.workload import ConvWorkload, WinogradWorkload, channel_stride
 

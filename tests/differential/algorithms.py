@@ -9,7 +9,7 @@ from unittest.mock import patch
 from lascompile.plan.algorithms import ALGORITHMS
 from lascompile.plan.candidate import Candidate
 from lascompile.plan.choice import Chooser
-from lascompile.plan.numerics import Numerics
+from lascompile.schedules.numerics import Numerics
 from lascompile.target import parse_target
 from lascompile.workload import Workload
 

@@ -19,7 +19,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from lascompile.cpu import cpu_supports, processor
-from lascompile.plan.numerics import Numerics
+from lascompile.schedules.numerics import Numerics
 from tests.analysis.networks import Form, masked_network, random_input
 from tests.differential.algorithms import FAST, forced, possible
 from tests.differential.forms import forms

@@ -10,7 +10,7 @@ import tvm
 from tvm import tirx
 
 from lascompile.runtime.memory import ALIGNMENT
-from lascompile.schedules.pipeline import register_pipeline
+from lascompile.schedules.cpu.pipeline import register_pipeline
 from lascompile.target import Target, parse_target
 
 SENTINEL = np.float32(-12345.0)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from lascompile.kernels.bf16x3_conv import Nest, weight_shape
-from lascompile.kernels.weight_stream import Stream, Upcoming
 from lascompile.lower.kernels import ScheduledKernel
 from lascompile.lower.lookahead import look_ahead
 from lascompile.lower.program import Buffer, Program, Role, Step
 from lascompile.schedules.cpu.bf16x3_conv import TileDecisions
+from lascompile.schedules.cpu.bf16x3_loops import Nest, weight_shape
 from lascompile.schedules.cpu.row_conv import Decisions
+from lascompile.schedules.cpu.weight_stream import Stream, Upcoming
 from lascompile.workload import CompactWorkload, ConvWorkload
 
 SMALL = ConvWorkload(196, 196, 1, 1, 64, 64, gathers=False, counted=True, scatters=False)

@@ -10,8 +10,8 @@ from lascompile.errors import UsageError
 from lascompile.plan.algorithms import BF16X3, DIRECT, Algorithm
 from lascompile.plan.choice import Chooser
 from lascompile.plan.cost import predict_cycles
-from lascompile.plan.numerics import Numerics
 from lascompile.plan.plan import Plan
+from lascompile.schedules.numerics import Numerics
 from lascompile.target import Target
 from lascompile.workload import ConvWorkload
 from tests.kernels.calling import target_of

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from lascompile.kernels import row_conv, winograd_weights
+from lascompile.kernels import row_conv
 from lascompile.plan import known
 from lascompile.plan.algorithms import ALGORITHMS
 from lascompile.plan.known import known_algorithms
+from lascompile.schedules.cpu import winograd_weights
 from lascompile.workload import CompactWorkload, WinogradWorkload
 from tests.records.samples import DENSE, GATHER
 

@@ -24,9 +24,9 @@ from lascompile.lower.lower import analyse, lower
 from lascompile.manifest import Manifest, StepSpec
 from lascompile.plan.candidate import Candidate
 from lascompile.plan.known import known_algorithms
-from lascompile.plan.numerics import Numerics
 from lascompile.records import WRONG, Failure, Latency, Record, RecordStore, TargetKey, Task
 from lascompile.records.matching import is_dynamic
+from lascompile.schedules.numerics import Numerics
 from lascompile.target import parse_target
 from lascompile.tune.tasks import Setting, tasks_of_model
 from tests.masked_nets import masked_network

@@ -8,8 +8,8 @@ import pytest
 
 from lascompile.lower.tiles import cut_into_tiles
 from lascompile.plan.choice import Chooser
-from lascompile.plan.numerics import Numerics
 from lascompile.plan.plan import Plan
+from lascompile.schedules.numerics import Numerics
 from lascompile.workload import ConvWorkload, WinogradWorkload, Workload
 from tests.kernels.calling import target_of
 from tests.lower.tiling import domain_of, window_of

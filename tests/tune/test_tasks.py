@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from lascompile.errors import UsageError
-from lascompile.plan.numerics import Numerics
+from lascompile.schedules.numerics import Numerics
 from lascompile.target import parse_target
 from lascompile.tune.activity import Decided, Dilated
 from lascompile.tune.conv_problem import make_problem

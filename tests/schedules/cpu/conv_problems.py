@@ -7,10 +7,10 @@ from functools import cache
 
 import numpy as np
 
-from lascompile.kernels.bf16x3_conv import Stream
 from lascompile.kernels.row_conv import buffers
 from lascompile.plan.algorithms import algorithm_of
 from lascompile.schedules.cpu.bf16x3_conv import TileDecisions
+from lascompile.schedules.cpu.bf16x3_loops import Stream
 from lascompile.schedules.cpu.row_conv import Decisions
 from lascompile.workload import ROW_SLACK, ConvWorkload, channel_stride
 from tests.kernels.calling import SENTINEL, Kernel

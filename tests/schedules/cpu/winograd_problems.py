@@ -7,8 +7,8 @@ from functools import cache
 
 import numpy as np
 
-from lascompile.kernels.winograd import buffers
 from lascompile.schedules.cpu.winograd import WinogradDecisions, pack_weight, schedule_winograd
+from lascompile.schedules.cpu.winograd_loops import buffers
 from lascompile.workload import ROW_SLACK, WinogradWorkload, channel_stride
 from tests.kernels.calling import SENTINEL, Kernel
 

@@ -17,8 +17,8 @@ from tvm import tirx
 from tvm.ir import Expr
 from tvm.tirx.script.builder import ir as T
 
-from lascompile.kernels.vectors import ceil_div, lines_of, prefetch_lines, vector
 from lascompile.kernels.winograd_transforms import TAPS, transform_weight, transformed
+from lascompile.schedules.cpu.vectors import ceil_div, lines_of, prefetch_lines, vector
 from lascompile.workload import WinogradWorkload, channel_stride
 
 _PADDING = 16

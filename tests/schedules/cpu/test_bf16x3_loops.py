@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lascompile.kernels.bf16x3_conv import (
+from lascompile.schedules.cpu.bf16x3_loops import (
     BLOCK_CHANNELS,
     STEP,
     Nest,
@@ -17,7 +17,7 @@ from lascompile.kernels.bf16x3_conv import (
     steps,
     weight_shape,
 )
-from lascompile.kernels.tile_unit import TILE_ROWS
+from lascompile.schedules.cpu.tile_unit import TILE_ROWS
 from lascompile.workload import ConvWorkload, channel_stride
 
 CONV = ConvWorkload(23, 23, 9, 1, 20, 40, gathers=True, counted=True, scatters=False)

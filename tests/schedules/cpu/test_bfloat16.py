@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lascompile.kernels.bfloat16 import split
+from lascompile.schedules.cpu.bfloat16 import split
 
 
 def parts(values: list[float] | np.ndarray) -> np.ndarray:

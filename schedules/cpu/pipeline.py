@@ -16,7 +16,7 @@ from tvm.ir.transform import Pass, PassContext
 from tvm.s_tir.pipeline import default_s_tir_pipeline
 
 from lascompile.kernels.definition import KEEPS_BUFFERS
-from lascompile.schedules.stack import keep_on_stack
+from lascompile.schedules.cpu.stack import keep_on_stack
 
 PIPELINE = "lascompile_cpu"
 """The name under which the lowering pipeline is registered with TVM."""

@@ -22,9 +22,16 @@ from tvm.tirx.script.builder import ir as T
 
 from lascompile.kernels.definition import BufferSpec, define
 from lascompile.kernels.epilogue import finish_at
-from lascompile.kernels.vectors import broadcast, ceil_div, lines_of, prefetch_lines, vector
 from lascompile.kernels.winograd_transforms import transform_input, transform_output
-from lascompile.kernels.winograd_weights import Nest, PackedWeights, PanelWeights, Weights, channel_blocks, weight_shape
+from lascompile.schedules.cpu.vectors import broadcast, ceil_div, lines_of, prefetch_lines, vector
+from lascompile.schedules.cpu.winograd_weights import (
+    Nest,
+    PackedWeights,
+    PanelWeights,
+    Weights,
+    channel_blocks,
+    weight_shape,
+)
 from lascompile.workload import ROW_SLACK, WinogradWorkload, channel_stride
 
 Buffers = Mapping[str, tirx.Var]

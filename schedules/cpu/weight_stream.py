@@ -13,7 +13,7 @@ from tvm import tirx
 from tvm.ir import Expr
 from tvm.tirx.script.builder import ir as T
 
-from lascompile.kernels.vectors import LINE_BYTES, ceil_div, prefetch
+from lascompile.schedules.cpu.vectors import LINE_BYTES, ceil_div, prefetch
 
 _BURST = 8
 """Cache lines that are asked for at once: an address and a branch for all of them."""
