@@ -38,10 +38,10 @@ from lascompile.bench.peaks import GEMM, MEMORY, SECOND_LEVEL, TILES, Peak, peak
 from lascompile.bench.result_files import write_results
 from lascompile.bench.stage_kernels import CONVOLUTIONS, STAGES, Call, Form, Stage, algorithms, call_of, forms_of
 from lascompile.bench.undisturbed import Plan, Result, take_turns
-from lascompile.cpu import physical_cores
+from lascompile.cpu import TILE_FEATURES, physical_cores
 from lascompile.errors import LascompileError
-from lascompile.plan.algorithms import BF16X3, Algorithm
 from lascompile.runtime.memory import aligned, allocate_block, as_tensor
+from lascompile.schedules.algorithm import Algorithm
 from lascompile.target import Target, parse_target
 from lascompile.workload import ConvWorkload
 
@@ -252,7 +252,7 @@ def _measure_kernels(
     for kernel, rate, weights in product(kernels, rates, (WARM, COLD)):
         name, call = kernel.algorithm.name, calls[kernel.form, rate]
         result = by_case[name, rate, weights]
-        on_tiles = kernel.algorithm is BF16X3
+        on_tiles = bool(kernel.algorithm.features & TILE_FEATURES)
         done = call.flops_of_form * (_TILE_PRODUCTS if on_tiles else 1)
         yield Row(
             stage=stage.number,

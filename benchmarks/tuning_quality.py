@@ -89,9 +89,9 @@ def _every_second(values: tuple[Any, ...], default: Any) -> tuple[Any, ...]:
 
 def thinned(task: TuningTask, points: int) -> TuningTask:
     """`task` whose space is thinned."""
-    algorithm = task.family.algorithm
+    algorithm = task.algorithm
     thinner = replace(algorithm, space=lambda *given: thin(algorithm.space(*given), points))
-    return replace(task, family=replace(task.family, algorithm=thinner))
+    return replace(task, algorithm=thinner)
 
 
 def kernels(setting: Setting) -> Iterator[TuningTask]:
@@ -103,11 +103,11 @@ def kernels(setting: Setting) -> Iterator[TuningTask]:
 
 def sweep(task: TuningTask, store: RecordStore, say: Any) -> dict[Any, float]:
     """The latency of every point that works, those on record and those that are measured now."""
-    family = task.family
-    known = known_algorithms(task.workload, [family.name])
-    space = list(family.space(task.workload, task.setting.target, task.setting.threads))
+    algorithm = task.algorithm
+    known = known_algorithms(task.workload, task.setting.target.kind, [algorithm.name])
+    space = list(algorithm.space(task.workload, task.setting.target, task.setting.threads))
     found = {
-        family.algorithm.decisions(**record.decisions): record for record in store.trials(task.record_task, known)
+        algorithm.decisions(**record.decisions): record for record in store.trials(task.record_task, known)
     }
     left = [point for point in space if point not in found]
     builder, runner = Builder(task.setting.target, physical_cores()), LocalRunner()
@@ -120,8 +120,8 @@ def sweep(task: TuningTask, store: RecordStore, say: Any) -> dict[Any, float]:
             for position, outcome in runner.measure([(job, library) for _, job, library in ready]):
                 record = Record(
                     task.record_task,
-                    family.name,
-                    known[family.name].definition,
+                    algorithm.name,
+                    known[algorithm.name].definition,
                     asdict(ready[position][0]),
                     Versions.installed(),
                     outcome.latency,
@@ -149,7 +149,7 @@ def search(task: TuningTask, latencies: Mapping[Any, float], seed: int, trials: 
 
 def quality(task: TuningTask, latencies: Mapping[Any, float], seeds: Sequence[int] = SEEDS) -> Row:
     """Searches compared with the best of a sweep."""
-    default = task.family.space(task.workload, task.setting.target, task.setting.threads).default
+    default = task.algorithm.space(task.workload, task.setting.target, task.setting.threads).default
     found = tuple(search(task, latencies, seed) for seed in seeds)
     return Row(task.name, len(latencies), latencies[default], min(latencies.values()), found)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from tvm import tirx
+from tvm.ir import Expr
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
@@ -13,6 +15,9 @@ BufferSpec = tuple[Sequence[int], str]
 
 KEEPS_BUFFERS = "lascompile.keeps_buffers"
 """Attribute of a function that was written loop for loop, and whose local buffers are as large as it says."""
+
+INDEPENDENT = "lascompile.independent"
+"""Annotation of a loop whose iterations do not depend on each other, in a definition that is no block."""
 
 
 def define(
@@ -37,3 +42,8 @@ def with_residual(arguments: Sequence[str], in_place: bool) -> Sequence[str]:
     A block may not read what it writes, or no schedule could move it.
     """
     return (*arguments[:-1], "residual", arguments[-1]) if in_place else arguments
+
+
+def independent(extent: Expr | int) -> Any:
+    """A loop of `extent` iterations that may run in any order, or at once."""
+    return T.serial(extent, annotations={INDEPENDENT: True})

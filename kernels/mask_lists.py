@@ -12,7 +12,7 @@ from tvm import tirx
 from tvm.ir import Expr
 from tvm.tirx.script.builder import ir as T
 
-from lascompile.kernels.definition import define
+from lascompile.kernels.definition import define, independent
 from lascompile.workload import (
     ROW_SLACK,
     ActiveWorkload,
@@ -70,7 +70,7 @@ def define_dilate(workload: DilateWorkload) -> tirx.PrimFunc:
     }
 
     def body(b: Buffers) -> None:
-        with T.parallel(window.batch * height) as line:
+        with independent(window.batch * height) as line:
             image, y = tirx.floordiv(line, height), tirx.floormod(line, height)
             with T.serial(width) as x:
                 hit = _byte(0)
@@ -154,7 +154,7 @@ def define_table(workload: TableWorkload) -> tirx.PrimFunc:
     names = [name for name in buffers if workload.packed or name != "position"]
 
     def body(b: Buffers) -> None:
-        with T.parallel(b["count"][0] + (ROW_SLACK - 1)) as m:
+        with independent(b["count"][0] + (ROW_SLACK - 1)) as m:
             pixel = b["list"][m] - 1
             for tap in range(window.taps):
                 row = _input_row(pixel, tap, window)

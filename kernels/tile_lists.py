@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from lascompile.kernels.definition import define
+from lascompile.kernels.definition import define, independent
 from lascompile.workload import ROW_SLACK, ActiveTilesWorkload, TileTableWorkload
 
 Buffers = Mapping[str, tirx.Var]
@@ -58,7 +58,7 @@ def define_tile_table(workload: TileTableWorkload) -> tirx.PrimFunc:
     names = [name for name in buffers if is_taken.get(name, True)]
 
     def body(b: Buffers) -> None:
-        with T.parallel(b["count"][0] + (ROW_SLACK - 1)) as m:
+        with independent(b["count"][0] + (ROW_SLACK - 1)) as m:
             tile = T.bind(b["list"][m] - 1)
             with T.serial(workload.inputs) as i:
                 row = b["rows"][tile, i]

@@ -16,7 +16,7 @@ from tvm import relax
 
 from lascompile.errors import ToolchainError
 from lascompile.lower.program import Buffer, Kernel, Program, Role, Step
-from lascompile.schedules.cpu.pipeline import register_pipeline
+from lascompile.schedules.backends import backend_of
 from lascompile.target import Target
 
 
@@ -106,8 +106,9 @@ def build_library(
     _add_kernels(builder, new, on_kernel)
     _add_function(builder, "main", program.steps, signature)
     _add_function(builder, "forced", program.steps_after_decisions(), signature)
+    lowering = backend_of(target.kind).pipeline()
     executable = tvm.compile(
-        builder.get(), target=target.to_tvm(), relax_pipeline=_pipeline(), tir_pipeline=register_pipeline()
+        builder.get(), target=target.to_tvm(), relax_pipeline=_pipeline(), tir_pipeline=lowering
     )
     linked = [str(file) for file in dict.fromkeys(known.values())]
     folder = objects.add(new) if objects is not None else None

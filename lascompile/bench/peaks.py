@@ -16,8 +16,8 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
 from lascompile.bench.linked import load_linked
+from lascompile.cpu import TILE_FEATURES
 from lascompile.kernels.definition import BufferSpec, define
-from lascompile.plan.algorithms import BF16X3
 from lascompile.runtime.memory import aligned, allocate_block, as_tensor
 from lascompile.schedules.cpu import tile_unit
 from lascompile.schedules.cpu.bfloat16 import split
@@ -67,7 +67,7 @@ def peaks(target: Target, threads: int, memory_bytes: int = _MEMORY_BYTES) -> It
         memory_bytes: How much MEMORY reads; more than the last-level cache holds.
     """
     yield gemm(threads)
-    if BF16X3.features <= set(target.features):
+    if TILE_FEATURES <= set(target.features):
         yield _tile_products(target, threads)
     yield _reading(SECOND_LEVEL, target, threads, threads * _SECOND_LEVEL_BYTES, 1, _SECOND_LEVEL_PASSES)
     yield _reading(MEMORY, target, threads, memory_bytes // _SLICES, _SLICES, 1)

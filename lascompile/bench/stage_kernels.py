@@ -9,13 +9,13 @@ import numpy as np
 
 from lascompile.analysis.demand import Window
 from lascompile.lower.tiles import cut_into_tiles
-from lascompile.plan.algorithms import ALGORITHMS, Algorithm
+from lascompile.schedules.algorithm import Algorithm
+from lascompile.schedules.backends import backend_of
 from lascompile.schedules.numerics import Numerics
 from lascompile.target import Target
 from lascompile.tune import conv_problem, winograd_problem
 from lascompile.tune.activity import Activity, Decided, Dilated, Tiles
-from lascompile.tune.problem import Form
-from lascompile.workload import ConvWorkload, Epilogue, WindowShape, WinogradWorkload, channel_stride
+from lascompile.workload import ConvWorkload, Epilogue, Form, WindowShape, WinogradWorkload, channel_stride
 
 _RELU = (("relu",),)
 _SEED = 0
@@ -91,7 +91,7 @@ def forms_of(stage: Stage, convolution: str) -> list[Form]:
 
 def algorithms(form: Form, target: Target) -> Iterator[Algorithm]:
     """Those that can compute it on `target`, in the order of the table."""
-    return (algorithm for algorithm in ALGORITHMS.values() if algorithm.serves(form, target, Numerics.FAST))
+    return iter(backend_of(target.kind).serving(form, target, Numerics.FAST))
 
 
 def call_of(stage: Stage, convolution: str, form: Form, rate: float) -> Call:

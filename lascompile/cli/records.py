@@ -112,7 +112,7 @@ def _is_outdated(record: Record) -> bool:
     from lascompile.plan.known import known_algorithms
 
     try:
-        known = known_algorithms(record.task.workload).get(record.algorithm)
+        known = known_algorithms(record.task.workload, record.task.target.kind).get(record.algorithm)
     except (ValueError, KeyError, ZeroDivisionError, AssertionError, InternalError) as error:
         # Somebody has edited a workload into one that no kernel computes.
         _LOG.info("%s is outdated: %s: %s", record.identity, type(error).__name__, error)

@@ -15,7 +15,7 @@ from lascompile.lower.lists import Lists, granularity_of
 from lascompile.lower.program import Buffer
 from lascompile.lower.sink import Sink, epilogue, prepare_sink
 from lascompile.lower.tiles import Tiling, cut_into_tiles, suits_tiles, tile_buffers
-from lascompile.workload import ConvWorkload, WinogradWorkload, channel_stride
+from lascompile.workload import ConvWorkload, Form, WinogradWorkload, channel_stride
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def lower_convolution(context: Context, lists: Lists, chain: Chain) -> None:
     sink = prepare_sink(context, lists, chain)
     site = _Site(chain, window, source, weight, sink, _domain_of(context, source))
     tilings = {tiling.m: tiling for tiling in _tilings(site)}
-    workloads = [_row_workload(site), *(_tile_workload(site, tiling) for tiling in tilings.values())]
-    kernel = context.scheduler.convolve(site.name, *workloads, granularity=granularity_of(chain.domain))
+    forms: list[Form] = [_row_workload(site), *(_tile_workload(site, tiling) for tiling in tilings.values())]
+    kernel = context.scheduler.convolve(site.name, *forms, granularity=granularity_of(chain.domain))
     source_rows = context.packed[source][0] if source in context.packed else context.rows_of(source)
     bias = pack_channels(_constant(node, 2), weight.shape[0])
     buffers = sink.buffers | {

@@ -1,57 +1,24 @@
-"""From workload to scheduled code: the one table of which definition and schedule serve which workload."""
+"""From workload to scheduled code: a workload, and by which algorithm and decisions it is computed."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from tvm import tirx
 
-from lascompile.kernels import layout, mask_lists, tile_lists
-from lascompile.plan.algorithms import DIRECT, Algorithm, algorithm_of
 from lascompile.plan.candidate import Candidate
 from lascompile.plan.choice import Chooser
 from lascompile.plan.measured import Measurements
 from lascompile.plan.plan import Plan
-from lascompile.schedules.cpu import rows
-from lascompile.schedules.cpu.weight_stream import Stream
+from lascompile.schedules.algorithm import Algorithm
+from lascompile.schedules.backends import backend_of
 from lascompile.schedules.numerics import Numerics
+from lascompile.schedules.weight_stream import Stream
 from lascompile.target import Target
-from lascompile.workload import (
-    ActiveTilesWorkload,
-    ActiveWorkload,
-    CompactWorkload,
-    CopyWorkload,
-    DilateWorkload,
-    LayoutWorkload,
-    MapWorkload,
-    PoolWorkload,
-    TableWorkload,
-    TileTableWorkload,
-    UnionWorkload,
-    WinogradWorkload,
-    Workload,
-)
-
-# Lists are short and sequential by nature, copies rare: their definitions are their own schedules on a CPU.
-_UNSCHEDULED: dict[type[Workload], Callable[[Any], tirx.PrimFunc]] = {
-    ActiveWorkload: mask_lists.define_active,
-    DilateWorkload: mask_lists.define_dilate,
-    UnionWorkload: mask_lists.define_union,
-    CompactWorkload: mask_lists.define_compact,
-    TableWorkload: mask_lists.define_table,
-    ActiveTilesWorkload: tile_lists.define_active_tiles,
-    TileTableWorkload: tile_lists.define_tile_table,
-    CopyWorkload: layout.define_copy,
-}
-_SWEEPS: dict[type[Workload], Callable[[Any, int], tirx.PrimFunc]] = {
-    MapWorkload: rows.schedule_row_map,
-    PoolWorkload: rows.schedule_pool,
-    LayoutWorkload: rows.schedule_layout,
-}
+from lascompile.workload import Form, Workload
 
 
 @dataclass(frozen=True)
@@ -60,14 +27,18 @@ class ScheduledKernel:
 
     Attributes:
         workload: What is computed.
+        target: For what.
         threads: On how many threads.
-        decisions: How, if it is a convolution; their class says by which algorithm.
+        algorithm: By what, if it is a convolution.
+        decisions: How, if it is a convolution: those of a schedule by `algorithm`.
         stream: What it prefetches for itself and for the kernel that follows; see `lookahead`.
         candidates: The ways to compute it, if it is a convolution, the best first.
     """
 
     workload: Workload
+    target: Target
     threads: int
+    algorithm: Algorithm | None = None
     decisions: object = None
     stream: Stream | None = None
     candidates: Sequence[Candidate] = field(default=(), compare=False)
@@ -76,19 +47,15 @@ class ScheduledKernel:
     def label(self) -> str:
         """The workload's name, and the algorithm where it is not the plain one."""
         name, algorithm = self.workload.name(), self.algorithm
-        says_it_already = algorithm is DIRECT or isinstance(self.workload, WinogradWorkload)
+        says_it_already = algorithm is None or algorithm.numerics is Numerics.EXACT or algorithm.name in name
         return name if algorithm is None or says_it_already else f"{name}_{algorithm.name}"
 
     @property
     def symbol(self) -> str:
         """The function's name in the library."""
-        identity = f"{self.workload!r} {self.decisions!r} {self.threads} {self.stream!r}"
+        algorithm = None if self.algorithm is None else self.algorithm.name
+        identity = f"{self.workload!r} {algorithm} {self.decisions!r} {self.threads} {self.stream!r}"
         return f"{self.label}_{hashlib.sha256(identity.encode()).hexdigest()[:10]}"
-
-    @property
-    def algorithm(self) -> Algorithm | None:
-        """The algorithm of a convolution."""
-        return None if self.decisions is None else algorithm_of(self.workload, self.decisions)
 
     def pack_weight(self, weight: np.ndarray) -> np.ndarray:
         """Weights [out, in / groups, kh, kw] as this kernel of a convolution takes them."""
@@ -100,10 +67,7 @@ class ScheduledKernel:
         if self.algorithm is not None:
             stream = () if self.stream is None else (self.stream,)
             return self.algorithm.schedule(self.workload, self.decisions, *stream)
-        sweep = _SWEEPS.get(type(self.workload))
-        if sweep is not None:
-            return sweep(self.workload, self.threads)
-        return _UNSCHEDULED[type(self.workload)](self.workload)
+        return backend_of(self.target.kind).kernels[type(self.workload)](self.workload, self.target, self.threads)
 
 
 @dataclass(frozen=True)
@@ -122,10 +86,10 @@ class Scheduler:
 
     def schedule(self, workload: Workload) -> ScheduledKernel:
         """The kernel of a workload that there is one way to compute."""
-        return ScheduledKernel(workload, self.threads)
+        return ScheduledKernel(workload, self.target, self.threads)
 
     def convolve(
-        self, node: str, *workloads: Workload, granularity: tuple[int, int] | None = None
+        self, node: str, *workloads: Form, granularity: tuple[int, int] | None = None
     ) -> ScheduledKernel:
         """The kernel for the convolution `node`, which stands in `workloads` in every form that it can take.
 
@@ -136,4 +100,6 @@ class Scheduler:
         """
         chooser = Chooser(self.target, self.threads, self.numerics, self.plan, self.measurements)
         chosen, candidates = chooser.choose(node, workloads, granularity)
-        return ScheduledKernel(chosen.workload, self.threads, chosen.decisions, candidates=candidates)
+        return ScheduledKernel(
+            chosen.workload, self.target, self.threads, chosen.algorithm, chosen.decisions, candidates=candidates
+        )

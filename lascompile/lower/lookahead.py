@@ -11,22 +11,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from math import prod
 
 from lascompile.lower.kernels import ScheduledKernel
 from lascompile.lower.program import Buffer, Program, Step
-from lascompile.schedules.cpu.bf16x3_conv import TileDecisions
-from lascompile.schedules.cpu.vectors import LINE_BYTES
-from lascompile.schedules.cpu.weight_stream import Stream, Upcoming
+from lascompile.schedules.weight_stream import Stream, Upcoming
 from lascompile.workload import ConvWorkload
-
-_MOST_BYTES = 512 * 1024
-"""Asked for by one core, at most: a share of the second-level cache that the running kernel can spare."""
 
 
 def look_ahead(program: Program) -> None:
     """Join the convolutions of `program` that stream their weights."""
-    streaming = [step for step in program.steps if _decisions(step) is not None]
+    streaming = [step for step in program.steps if _streams(step)]
     asked_for = {later: _upcoming(later) for _, later in pairwise(streaming)}
     for step, later in [*pairwise(streaming), *((last, None) for last in streaming[-1:])]:
         kernel = step.kernel
@@ -39,9 +33,9 @@ def look_ahead(program: Program) -> None:
         step.arguments = (*step.arguments[:-1], _weight(later), step.arguments[-1])
 
 
-def _decisions(step: Step) -> TileDecisions | None:
-    decisions = step.kernel.decisions if isinstance(step.kernel, ScheduledKernel) else None
-    return decisions if isinstance(decisions, TileDecisions) else None
+def _streams(step: Step) -> bool:
+    algorithm = step.kernel.algorithm if isinstance(step.kernel, ScheduledKernel) else None
+    return algorithm is not None and algorithm.upcoming is not None
 
 
 def _weight(step: Step) -> Buffer:
@@ -50,8 +44,8 @@ def _weight(step: Step) -> Buffer:
 
 
 def _upcoming(step: Step) -> Upcoming:
-    """What the kernel before `step` asks for: of each walker's part of the weights, as much as the cache can hold."""
-    decisions, weight = _decisions(step), _weight(step)
-    assert decisions is not None
-    share = prod(weight.shape) * 2 // decisions.channel_walkers
-    return Upcoming(weight.shape, decisions.channel_walkers, min(share, _MOST_BYTES) // LINE_BYTES)
+    """What the kernel before `step` asks for."""
+    kernel = step.kernel
+    assert isinstance(kernel, ScheduledKernel) and kernel.algorithm is not None
+    assert kernel.algorithm.upcoming is not None
+    return kernel.algorithm.upcoming(kernel.decisions, _weight(step).shape)

@@ -61,10 +61,10 @@ def _at(kernel: Kernel, rates: Sequence[float]) -> list[Kernel]:
 
 
 def _measurable(kernel: Kernel, measurements: Measurements, seed: int) -> Measurable:
-    task, algorithm = kernel.task, kernel.task.family.algorithm
+    task, algorithm = kernel.task, kernel.task.algorithm
     default = algorithm.decide(task.workload, task.setting.target, task.setting.threads)
     decisions = measurements.look_up(algorithm, task.workload, default).decisions
-    definition = known_algorithms(task.workload, [algorithm.name])[algorithm.name].definition
+    definition = known_algorithms(task.workload, task.setting.target.kind, [algorithm.name])[algorithm.name].definition
     cell = Cell(
         task.record_task, algorithm.name, definition, to_fields(decisions), kernel.granularity, kernel.stage
     )

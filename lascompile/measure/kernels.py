@@ -11,8 +11,8 @@ from lascompile.frontend.counterpart import static_counterpart
 from lascompile.frontend.load import load_model
 from lascompile.frontend.simplify import simplify
 from lascompile.records.matching import is_dynamic
-from lascompile.tune.problem import Form
 from lascompile.tune.tasks import Setting, TuningTask, tasks_of_graph
+from lascompile.workload import Form
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def merge_kernels(kernels: Iterable[Kernel]) -> list[Kernel]:
     """Equal ones once, also those of several networks. No network changes what is known of another's."""
     merged: dict[object, Kernel] = {}
     for kernel in kernels:
-        key = (kernel.task.record_task, kernel.task.family.name, kernel.granularity, kernel.stage)
+        key = (kernel.task.record_task, kernel.task.algorithm.name, kernel.granularity, kernel.stage)
         merged.setdefault(key, kernel)
     return list(merged.values())
 

@@ -232,5 +232,5 @@ def _units(group: Sequence[_Visited]) -> list[list[_Visited]]:
 def _name(items: Sequence[Measurable]) -> str:
     """The first kernel's, without its algorithm, and how many more."""
     tasks = (item.kernel.task for item in items)
-    names = list(dict.fromkeys(task.name.removesuffix(f" {task.family.name}") for task in tasks))
+    names = list(dict.fromkeys(task.name.removesuffix(f" {task.algorithm.name}") for task in tasks))
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"

@@ -126,7 +126,7 @@ def _visit_remotely(
             session.upload(str(path), path.name)
             modules[path] = session.load_module(path.name)
     for job, path in zip(visit.jobs, visit.libraries, strict=True):
-        if needs_tiles(job.algorithm):
+        if needs_tiles(job.row):
             ask_for_tiles(modules[path])
     return _take_turns(visit, modules, device, calls, lambda: 0.0)
 

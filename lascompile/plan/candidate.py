@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-from lascompile.plan.algorithms import Algorithm
 from lascompile.plan.measured import TABLE, Measured, Scale
-from lascompile.workload import Workload
+from lascompile.schedules.algorithm import Algorithm
+from lascompile.workload import Form
 
 PREDICTED, SCALED = "predicted", "scaled"
 
@@ -41,7 +41,7 @@ class Candidate:
     """
 
     algorithm: Algorithm
-    workload: Workload
+    workload: Form
     decisions: Any
     cost: float
     source: str = PREDICTED

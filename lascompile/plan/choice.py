@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lascompile.errors import UsageError
-from lascompile.plan.algorithms import ALGORITHMS, Algorithm
 from lascompile.plan.candidate import Candidate, on_one_scale
 from lascompile.plan.cost import predict_cycles
 from lascompile.plan.measured import Measured, Measurements
 from lascompile.plan.plan import Plan
+from lascompile.schedules.algorithm import Algorithm
+from lascompile.schedules.backends import backend_of
 from lascompile.schedules.numerics import Numerics
 from lascompile.target import Target
-from lascompile.workload import Workload
+from lascompile.workload import Form
 
 
 class PlanError(UsageError):
@@ -39,7 +40,7 @@ class Chooser:
     measurements: Measurements | None = None
 
     def candidates(
-        self, workloads: Sequence[Workload], granularity: tuple[int, int] | None = None
+        self, workloads: Sequence[Form], granularity: tuple[int, int] | None = None
     ) -> list[Candidate]:
         """Every algorithm that may compute a convolution, which stands in `workloads` in all its forms.
 
@@ -48,12 +49,11 @@ class Chooser:
         found = [
             self._candidate(algorithm, workload)
             for workload in workloads
-            for algorithm in ALGORITHMS.values()
-            if algorithm.serves(workload, self.target, self.numerics)
+            for algorithm in backend_of(self.target.kind).serving(workload, self.target, self.numerics)
         ]
         return on_one_scale([candidate for candidate, _ in found], [measured for _, measured in found], granularity)
 
-    def _candidate(self, algorithm: Algorithm, workload: Workload) -> tuple[Candidate, Sequence[Measured]]:
+    def _candidate(self, algorithm: Algorithm, workload: Form) -> tuple[Candidate, Sequence[Measured]]:
         """It, at its predicted cost, and what was measured of it."""
         cycles = predict_cycles(algorithm, workload, self.target, self.threads)
         default = algorithm.decide(workload, self.target, self.threads)
@@ -63,7 +63,7 @@ class Chooser:
         return Candidate(algorithm, workload, found.decisions, cycles, record=found.record), found.latencies
 
     def choose(
-        self, node: str, workloads: Sequence[Workload], granularity: tuple[int, int] | None = None
+        self, node: str, workloads: Sequence[Form], granularity: tuple[int, int] | None = None
     ) -> tuple[Candidate, list[Candidate]]:
         """The best candidate for the convolution `node`, and all of them, best first; arguments as for `candidates`.
 

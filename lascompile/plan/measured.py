@@ -15,11 +15,11 @@ from lascompile.analysis.blocks import NOMINAL_RATE
 from lascompile.cpu import cpu_model
 from lascompile.errors import UsageError
 from lascompile.latency import Estimate, LatencyTable, open_table
-from lascompile.plan.algorithms import Algorithm
 from lascompile.plan.known import known_algorithms
 from lascompile.records import Match, RecordStore, TargetKey, Task, open_store
 from lascompile.records.fields import to_fields
 from lascompile.records.matching import is_dynamic
+from lascompile.schedules.algorithm import Algorithm
 from lascompile.target import Target
 from lascompile.workload import Workload
 
@@ -98,14 +98,14 @@ class Measurements:
     def _match(self, algorithm: Algorithm, workload: Workload) -> Match | None:
         if (algorithm.name, workload) not in self._recorded:  # and no fingerprint is needed, which takes a while
             return None
-        return self._store.best(self._task(workload), known_algorithms(workload, [algorithm.name]))
+        return self._store.best(self._task(workload), known_algorithms(workload, self._target.kind, [algorithm.name]))
 
     def _in_table(self, algorithm: Algorithm, workload: Workload, decisions: object) -> tuple[Measured, ...]:
         """Latencies with these very decisions, at the nominal rate, of each granularity."""
         if (algorithm.name, workload) not in self._tabulated:
             return ()
         task = self._task(workload)
-        definition = known_algorithms(workload, [algorithm.name])[algorithm.name].definition
+        definition = known_algorithms(workload, self._target.kind, [algorithm.name])[algorithm.name].definition
         estimates = self._table.latency_by_granularity(
             task, algorithm.name, definition, decisions=to_fields(decisions)
         )

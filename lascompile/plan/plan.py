@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lascompile.errors import UsageError
-from lascompile.plan.algorithms import ALGORITHMS
+from lascompile.schedules.backends import algorithm_names
 
 SCHEMA = 1
 _CLOSE_NAMES = 3
@@ -46,9 +46,9 @@ class Plan:
             raise UsageError(f"plan {path} is no JSON, {where}: {fault}; {_FORM}") from None
         except ValueError as error:
             raise UsageError(f"plan {path}: {error}; {_FORM}") from None
-        unknown = sorted(set(convolutions.values()) - ALGORITHMS.keys())
-        if unknown:
-            allowed = ", ".join(ALGORITHMS)
+        known = algorithm_names()
+        if unknown := sorted(set(convolutions.values()) - set(known)):
+            allowed = ", ".join(known)
             raise UsageError(f"plan {path} names {', '.join(unknown)}, but the algorithms are {allowed}")
         return Plan(convolutions)
 

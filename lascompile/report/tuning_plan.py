@@ -50,7 +50,7 @@ def planned_kernels(progress: Progress) -> list[PlannedKernel]:
             name,
             calls=_calls(task.task for task in together),
             share=cycles[name] / total,
-            algorithms=tuple(sorted({task.task.family.name for task in together})),
+            algorithms=tuple(sorted({task.task.algorithm.name for task in together})),
             tasks=len(together),
             trials=sum(task.trials for task in together),
         )
@@ -103,7 +103,7 @@ def _cycles(tasks: Iterable[TuningTask]) -> float:
     costs: dict[object, list[tuple[bool, float]]] = {}
     for task in tasks:
         setting = task.setting
-        cycles = predict_cycles(task.family.algorithm, task.workload, setting.target, setting.threads)
+        cycles = predict_cycles(task.algorithm, task.workload, setting.target, setting.threads)
         costs.setdefault(task.contest, []).append((not task.is_default, task.calls * cycles))
     return sum(min(several)[1] for several in costs.values())
 

@@ -88,7 +88,7 @@ def progress_json(progress: Progress) -> dict[str, Any]:
             {
                 "name": task.task.name,
                 "workload": task.task.workload.key(),
-                "algorithm": task.task.family.name,
+                "algorithm": task.task.algorithm.name,
                 "activation_rate": task.task.rate,
                 "calls": task.task.calls,
                 "trials": task.trials,

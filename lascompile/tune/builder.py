@@ -14,9 +14,8 @@ from typing import Any
 import tvm
 from tvm.support.popen_pool import PopenPoolExecutor
 
-from lascompile.plan.algorithms import ALGORITHMS
 from lascompile.records import Failure
-from lascompile.schedules.cpu.pipeline import register_pipeline
+from lascompile.schedules.backends import backend_of
 from lascompile.target import Target
 from lascompile.toolchain import Linker, link_function
 from lascompile.tune.tile_permission import PERMIT, needs_tiles, permission_function
@@ -103,8 +102,10 @@ def build_library(
     workload: Any, algorithm: str, decisions: Any, target: Target, path: Path, link: Linker
 ) -> None:
     """Write the library of one kernel, whose function is ENTRY, to `path`; with PERMIT, if it needs tile registers."""
-    func = ALGORITHMS[algorithm].schedule(workload, decisions).with_attr("global_symbol", ENTRY)
-    functions = {ENTRY: func, **({PERMIT: permission_function()} if needs_tiles(algorithm) else {})}
+    backend = backend_of(target.kind)
+    chosen = backend.algorithms[algorithm]
+    func = chosen.schedule(workload, decisions).with_attr("global_symbol", ENTRY)
+    functions = {ENTRY: func, **({PERMIT: permission_function()} if needs_tiles(chosen) else {})}
     module = tvm.IRModule(functions)
-    executable = tvm.compile(module, target=target.to_tvm(), tir_pipeline=register_pipeline())
+    executable = tvm.compile(module, target=target.to_tvm(), tir_pipeline=backend.pipeline())
     executable.export_library(str(path), fcompile=link)

@@ -14,13 +14,10 @@ from typing import Any
 import numpy as np
 
 from lascompile.kernels.definition import BufferSpec
-from lascompile.plan.algorithms import Algorithm
+from lascompile.schedules.algorithm import Algorithm
 from lascompile.tune.activity import Activity, Decisions, group_active
 from lascompile.tune.epilogue_reference import finished
-from lascompile.workload import ConvWorkload, WinogradWorkload
-
-Form = ConvWorkload | WinogradWorkload
-"""The forms in which kernels take a convolution."""
+from lascompile.workload import Form, WinogradWorkload
 
 SENTINEL = np.float32(-12345.0)
 """What stands in an output before a kernel writes it."""

@@ -37,7 +37,7 @@ _RANDOM_SHARE = 0.1
 """Share of the candidates that are picked at random, in case the model is wrong."""
 
 _WARM_UP = 16
-"""Trials of a family, over all tasks, before its cost model is asked."""
+"""Trials of an algorithm, over all tasks, before its cost model is asked."""
 
 _ENUMERATED = 512
 """A space with fewer points left than this is scored as a whole, and without chance."""
@@ -56,7 +56,7 @@ class Measured:
 
 
 class CostModel:
-    """A gradient-boosted model of one family, shared by all of its tasks: what is learnt of one helps with the next."""
+    """A gradient-boosted model of one algorithm, shared by all its tasks: what is learnt of one helps with the next."""
 
     def __init__(self, seed: int) -> None:
         # MetaSchedule asks one extractor for the features of all tasks; the context says which task it is.
@@ -88,18 +88,18 @@ class Search:
 
     Args:
         task: What is tuned.
-        model: The cost model of its family.
+        model: The cost model of its algorithm.
         known: Trials on record.
         seed: Of all chance.
     """
 
     def __init__(self, task: TuningTask, model: CostModel, known: Iterable[Measured], seed: int) -> None:
-        self.space = task.family.space(task.workload, task.setting.target, task.setting.threads)
+        self.space = task.algorithm.space(task.workload, task.setting.target, task.setting.threads)
         self._tried: set[Any] = set()
         self._measured: list[Measured] = []
         self._neighbourhood = Neighbourhood(self.space)
         self._rng = np.random.default_rng(seed)
-        name = f"{task.workload.key()}.{task.family.name}"
+        name = f"{task.workload.key()}.{task.algorithm.name}"
         self._module = carrier(name)
         self._target = task.setting.target.to_tvm()
         self._model = model
@@ -226,7 +226,7 @@ def _without_tensor_intrinsics() -> Iterator[None]:
 
 @derived_object
 class _Features(PyFeatureExtractor):
-    """What the cost model is told: a row of numbers a candidate, by the task's family."""
+    """What the cost model is told: a row of numbers a candidate, by the task's algorithm."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -237,7 +237,7 @@ class _Features(PyFeatureExtractor):
         rows = []
         for candidate in candidates:
             decisions = decisions_of(candidate.sch, space)
-            numbers = task.family.features(task.workload, decisions, task.setting.target, task.rate)
+            numbers = task.algorithm.describe(task.workload, decisions, task.setting.target, task.rate)
             rows.append(tvm.runtime.tensor(np.array([numbers], np.float32)))
         return rows
 

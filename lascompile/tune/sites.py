@@ -16,12 +16,12 @@ from lascompile.analysis.gates import Mask
 from lascompile.lower.kernels import ScheduledKernel, Scheduler
 from lascompile.lower.lower import Analysis, lower
 from lascompile.lower.program import Program, Step
-from lascompile.plan.algorithms import ALGORITHMS, Algorithm
 from lascompile.plan.plan import Plan
+from lascompile.schedules.algorithm import Algorithm
+from lascompile.schedules.backends import backend_of
 from lascompile.tune.activity import Activity
 from lascompile.tune.activity_reader import ActivityReader
-from lascompile.tune.problem import Form
-from lascompile.workload import ConvWorkload, Workload
+from lascompile.workload import ConvWorkload, Form, Workload
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _programs(graph: ir.Graph, analysis: Analysis, scheduler: Scheduler) -> Iter
     kernels = {step.node: kernel for step, kernel in _convolutions(program)}
     yield program
     seen: dict[str, set[Workload]] = {node: {kernel.workload} for node, kernel in kernels.items()}
-    for algorithm in ALGORITHMS.values():
+    for algorithm in backend_of(scheduler.target.kind).algorithms.values():
         wanted = {node: form for node, form in _forms_of(algorithm, kernels).items() if form not in seen[node]}
         if wanted:
             plan = Plan(dict.fromkeys(wanted, algorithm.name))

@@ -20,13 +20,13 @@ from lascompile.lower.lower import analyse
 from lascompile.lower.supported import SUPPORTED
 from lascompile.records import TargetKey
 from lascompile.records import Task as RecordTask
+from lascompile.schedules.algorithm import Algorithm
+from lascompile.schedules.backends import backend_of
 from lascompile.schedules.numerics import Numerics
 from lascompile.target import Target
 from lascompile.tune.activity import Activity
-from lascompile.tune.families import Family, families_of
-from lascompile.tune.problem import Form
 from lascompile.tune.sites import Site, find_sites
-from lascompile.workload import ConvWorkload, WinogradWorkload
+from lascompile.workload import ConvWorkload, Form, WinogradWorkload
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class TuningTask:
 
     Attributes:
         workload: The kernel.
-        family: The algorithm and its space.
+        algorithm: What computes it.
         activity: On which rows the kernel runs; where it runs in several ways, the one that it runs in most often.
         calls: How often it runs in an inference.
         setting: Where it runs.
@@ -68,7 +68,7 @@ class TuningTask:
     """
 
     workload: Form
-    family: Family
+    algorithm: Algorithm
     activity: Activity
     calls: int
     setting: Setting
@@ -80,7 +80,7 @@ class TuningTask:
     def name(self) -> str:
         """For people: what it does, its shape, its algorithm."""
         kernel = describe(self.workload)
-        return kernel if isinstance(self.workload, WinogradWorkload) else f"{kernel} {self.family.name}"
+        return kernel if isinstance(self.workload, WinogradWorkload) else f"{kernel} {self.algorithm.name}"
 
     @property
     def contest(self) -> Contest:
@@ -170,7 +170,7 @@ def merge_tasks(tasks: Sequence[TuningTask]) -> list[TuningTask]:
     """Tasks of several networks or rates, equal ones once, their calls added up."""
     merged: dict[object, TuningTask] = {}
     for task in tasks:
-        key = (task.record_task, task.family.name)
+        key = (task.record_task, task.algorithm.name)
         calls = task.calls + (merged[key].calls if key in merged else 0)
         merged[key] = replace(merged.get(key, task), calls=calls)
     return list(merged.values())
@@ -194,16 +194,16 @@ def tasks_of_sites(sites: Sequence[Site], setting: Setting, batch: int = 1) -> l
     return [
         TuningTask(
             form,
-            family,
+            algorithm,
             _most_common(found),
             found.total(),
             setting,
             batch,
-            is_default=(form, family.algorithm) in chosen,
+            is_default=(form, algorithm) in chosen,
             row_form=None if isinstance(form, ConvWorkload) else _most_common(row_forms[form]),
         )
         for form, found in ways.items()
-        for family in families_of(form, setting.target, setting.numerics)
+        for algorithm in backend_of(setting.target.kind).serving(form, setting.target, setting.numerics)
     ]
 
 

@@ -9,7 +9,7 @@ import tvm
 from tvm import tirx
 
 from lascompile.cpu import TILE_FEATURES, TILE_PERMISSION
-from lascompile.plan.algorithms import ALGORITHMS
+from lascompile.schedules.algorithm import Algorithm
 
 PERMIT = "permit_tiles"
 """The name of the function."""
@@ -25,9 +25,9 @@ class TilesRefusedError(Exception):
         super().__init__(REFUSED)
 
 
-def needs_tiles(algorithm: str) -> bool:
+def needs_tiles(algorithm: Algorithm) -> bool:
     """Whether kernels of `algorithm` use tile registers."""
-    return bool(ALGORITHMS[algorithm].features & TILE_FEATURES)
+    return bool(algorithm.features & TILE_FEATURES)
 
 
 def permission_function() -> tirx.PrimFunc:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from statistics import mean
 from typing import Any
 
@@ -16,11 +15,14 @@ from tvm.rpc import RPCSession
 from tvm.s_tir.meta_schedule.runner import EvaluatorConfig
 
 from lascompile.cpu import permit_tiles, waited_for_cpu_s
+from lascompile.schedules.algorithm import Algorithm
+from lascompile.schedules.backends import algorithm_of
 from lascompile.tune.activity import Activity
 from lascompile.tune.calm import run_calm_block
-from lascompile.tune.families import FAMILIES, Problem
-from lascompile.tune.problem import Form
+from lascompile.tune.problem import ConvolutionProblem
+from lascompile.tune.problems import make_problem
 from lascompile.tune.tile_permission import ask_for_tiles, needs_tiles
+from lascompile.workload import Form
 
 ENTRY = "main"
 WRONG_RESULT = "wrong result: "
@@ -41,23 +43,28 @@ class Job:
 
     Attributes:
         workload: The kernel.
+        kind: The kind of target that it is built for.
         algorithm: Its algorithm's name.
         decisions: Of the schedule.
         activity: Where its rows come from.
         rate: The activation rate about which it is timed.
-        tolerance: As `Family.tolerance`.
         threads: Threads that run it.
         seed: Of masks and numbers; the same for all trials of a task.
     """
 
     workload: Form
+    kind: str
     algorithm: str
     decisions: Any
     activity: Activity
     rate: float
-    tolerance: float
     threads: int
     seed: int = 0
+
+    @property
+    def row(self) -> Algorithm:
+        """Its algorithm."""
+        return algorithm_of(self.kind, self.algorithm)
 
 
 @dataclass
@@ -65,7 +72,7 @@ class Call:
     """Buffers on the device, and what has to be in the last of them when the kernel has run."""
 
     job: Job
-    problem: Problem
+    problem: ConvolutionProblem
     tensors: list[tvm.runtime.Tensor]
 
 
@@ -141,7 +148,7 @@ def evaluate(
     for call in calls:
         kernel(*call.tensors)
         device.sync()
-        fault = call.problem.fault(call.tensors[-1].numpy(), call.job.tolerance)
+        fault = call.problem.fault(call.tensors[-1].numpy(), call.job.row.tolerance)
         if fault:
             raise WrongResult(fault)
     timed = calls[-len(timed_rates(calls[-1].job)) :]
@@ -176,22 +183,13 @@ def evaluate_remotely(
         WrongResult: As for `evaluate`.
         TilesRefusedError: The kernel needs tile registers, which the board does not let it use.
     """
-    if needs_tiles(calls[-1].job.algorithm):
+    if needs_tiles(calls[-1].job.row):
         ask_for_tiles(library)
     return evaluate(library, device, config, calls, lambda: 0.0)  # nobody tells here what a board's threads wait
 
 
 def allot(job: Job, rate: float, device: tvm.runtime.Device) -> Call:
     """The buffers of a call at an activation rate, and what has to come out."""
-    family = FAMILIES[job.algorithm]
-    problem = _problem(family.make_problem, job.workload, job.activity, rate, job.seed)
-    arrays = problem.arguments(family.algorithm, job.decisions)
+    problem = make_problem(job.workload, job.activity, rate, job.seed)
+    arrays = problem.arguments(job.row, job.decisions)
     return Call(job, problem, [tvm.runtime.tensor(array, device=device) for array in arrays])
-
-
-@lru_cache(maxsize=32)
-def _problem(
-    make: Callable[..., Problem], workload: Form, activity: Activity, rate: float, seed: int
-) -> Problem:
-    """Made once for all trials of a workload, with its answer."""
-    return make(workload, activity, rate, seed)

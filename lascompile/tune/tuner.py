@@ -162,12 +162,11 @@ class Tuner:
             yield ready[position][0], outcome
 
     def _record(self, task: TaskProgress, decisions: Any, outcome: Outcome) -> Record:
-        family = task.task.family
-        known = known_algorithms(task.task.workload, [family.name])
+        algorithm = task.task.algorithm
         return Record(
             task=task.task.record_task,
-            algorithm=family.name,
-            definition=known[family.name].definition,
+            algorithm=algorithm.name,
+            definition=_known(task.task)[algorithm.name].definition,
             decisions=asdict(decisions),
             versions=Versions.installed(),
             latency=outcome.latency,
@@ -177,8 +176,7 @@ class Tuner:
         )
 
     def _read_records(self, task: TaskProgress) -> None:
-        known = known_algorithms(task.task.workload, [task.task.family.name])
-        records = list(self._store.trials(task.task.record_task, known))
+        records = list(self._store.trials(task.task.record_task, _known(task.task)))
         default = _space(task.task).default
         for record in records:
             task.add(record, _decisions(task.task, record) == default, self.progress.trials + 1)
@@ -187,8 +185,7 @@ class Tuner:
     def _search(self, task: TaskProgress) -> Search:
         """Made when it is first needed: many tasks may never get a turn."""
         if id(task) not in self._searches:
-            family = task.task.family
-            model = self._models.setdefault(family.name, CostModel(self._seed))
+            model = self._models.setdefault(task.task.algorithm.name, CostModel(self._seed))
             known = [
                 Measured(_decisions(task.task, record), record.latency.median_s if record.latency else None)
                 for record in self._records.pop(id(task))
@@ -212,16 +209,26 @@ class Tuner:
 
 def job_of(task: TuningTask, decisions: Any, seed: int = 0) -> Job:
     """What builder and runner have to know."""
-    family, setting = task.family, task.setting
     return Job(
-        task.workload, family.name, decisions, task.activity, task.rate, family.tolerance, setting.threads, seed
+        task.workload,
+        task.setting.target.kind,
+        task.algorithm.name,
+        decisions,
+        task.activity,
+        task.rate,
+        task.setting.threads,
+        seed,
     )
+
+
+def _known(task: TuningTask) -> dict[str, Known]:
+    return known_algorithms(task.workload, task.setting.target.kind, [task.algorithm.name])
 
 
 def _decisions(task: TuningTask, record: Record) -> Any:
     """Those of a trial on record, where a tuple is a list."""
-    return from_fields(task.family.algorithm.decisions, dict(record.decisions), "decisions")
+    return from_fields(task.algorithm.decisions, dict(record.decisions), "decisions")
 
 
 def _space(task: TuningTask) -> Any:
-    return task.family.space(task.workload, task.setting.target, task.setting.threads)
+    return task.algorithm.space(task.workload, task.setting.target, task.setting.threads)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lascompile.kernels.winograd_transforms import TAPS
-from lascompile.plan.known import WINOGRAD_NEST
+from lascompile.schedules.cpu.fingerprints import WINOGRAD_NEST
 from lascompile.schedules.cpu.winograd_loops import buffers
 from lascompile.tune.activity import Activity, active_pixels, decide
 from lascompile.tune.problem import ConvolutionProblem, blank_arrays, random_weight

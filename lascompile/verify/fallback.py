@@ -22,8 +22,9 @@ from lascompile.errors import LascompileError
 from lascompile.lower.kernels import Scheduler
 from lascompile.lower.lower import Analysis, lower
 from lascompile.lower.parts import algorithms_of
-from lascompile.plan.algorithms import DIRECT
 from lascompile.runtime.artifact import load
+from lascompile.schedules.backends import algorithm_of, backend_of
+from lascompile.schedules.numerics import Numerics
 from lascompile.target import check_runs_here
 from lascompile.verify.block_errors import BlockBuild, BlockErrors
 from lascompile.verify.compare import TOLERANCE
@@ -153,15 +154,18 @@ class _VerifiedBuild:
         return self._outcome(report)
 
     def _fast(self, name: str) -> list[str]:
-        """The algorithms of a piece that are not the direct one."""
-        return sorted(set(self._of(self._pieces[name]).values()) - {DIRECT.name})
+        """The algorithms of a piece that take products apart."""
+        kind = self._scheduler.target.kind
+        used = sorted(set(self._of(self._pieces[name]).values()))
+        return [name for name in used if algorithm_of(kind, name).numerics is Numerics.FAST]
 
     def _of(self, piece: Piece) -> dict[str, str]:
         return {node: algorithm for node, algorithm in self._algorithms.items() if node in piece.nodes}
 
     def _fall_back(self, reasons: Mapping[str, str]) -> None:
-        """Compute all convolutions of some pieces directly from now on."""
-        direct = {node: DIRECT.name for name in reasons for node in self._of(self._pieces[name])}
+        """Compute all convolutions of some pieces by the exact algorithm from now on."""
+        exact = backend_of(self._scheduler.target.kind).exact.name
+        direct = {node: exact for name in reasons for node in self._of(self._pieces[name])}
         self._scheduler = replace(self._scheduler, plan=self._scheduler.plan.but(direct))
         self._reasons |= reasons
         self._errors = {name: error for name, error in self._errors.items() if name not in reasons}

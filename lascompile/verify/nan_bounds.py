@@ -25,16 +25,21 @@ import onnx_ir as ir
 from lascompile.analysis.gates import find_gates
 from lascompile.frontend.rewire import new_constant, replace_readers
 from lascompile.manifest import StepSpec
+from lascompile.schedules.backends import backend_of
 
 _MAXIMA = {"MaxPool", "GlobalMaxPool", "ReduceMax"}
-_REACH = {"bf16x3": 0, "winograd2": 1, "winograd4": 3}
-"""By fast algorithm: how far beyond a window an input that is not finite is seen. Two outputs of an m x m tile are at
-most m - 1 pixels apart, and all of them may see what one of them reads."""
 
 
-def reaches(steps: Iterable[StepSpec]) -> dict[str, int]:
-    """By ONNX node that a fast algorithm computes: its reach in pixels. Empty under exact numerics."""
-    return {step.node: _REACH[step.algorithm] for step in steps if step.algorithm in _REACH}
+def reaches(steps: Iterable[StepSpec], kind: str) -> dict[str, int]:
+    """By ONNX node that a fast algorithm computes: its reach in pixels. Empty under exact numerics.
+
+    Args:
+        steps: An artifact's.
+        kind: The kind of its target.
+    """
+    algorithms = backend_of(kind).algorithms
+    used = {step.node: algorithms[step.algorithm].nan_reach for step in steps if step.algorithm is not None}
+    return {node: reach for node, reach in used.items() if reach is not None}
 
 
 def fewest_nans(model: ir.Model) -> ir.Model:

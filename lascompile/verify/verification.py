@@ -84,7 +84,7 @@ def verify(
     outcomes = _outcomes(model, names, runs, threads)
     tell("following NaN through onnxruntime")
     strange = [run for run, outcome in zip(runs, outcomes, strict=True) if _meets_nan(run, outcome)]
-    bounds = _nan_bounds(model, reaches(manifest.steps), names, strange, threads)
+    bounds = _nan_bounds(model, reaches(manifest.steps, manifest.target["kind"]), names, strange, threads)
     cases = [judge(run, *bounds.get(run.name, (outcome,))) for run, outcome in zip(runs, outcomes, strict=True)]
     return VerifyReport(
         artifact=manifest.onnx["name"],

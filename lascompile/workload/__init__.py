@@ -7,7 +7,7 @@ its class, not by its module.
 """
 
 from lascompile.workload.base import ROW_SLACK, Activation, Workload, channel_stride
-from lascompile.workload.convolution import ConvWorkload, WinogradWorkload
+from lascompile.workload.convolution import ConvWorkload, Form, WinogradWorkload
 from lascompile.workload.epilogue import Epilogue
 from lascompile.workload.lists import ActiveWorkload, CompactWorkload, DilateWorkload, TableWorkload, UnionWorkload
 from lascompile.workload.maps import CopyWorkload, LayoutWorkload, MapWorkload, PoolWorkload
@@ -24,6 +24,7 @@ __all__ = [
     "CopyWorkload",
     "DilateWorkload",
     "Epilogue",
+    "Form",
     "LayoutWorkload",
     "MapWorkload",
     "PoolWorkload",

@@ -41,6 +41,11 @@ class ConvWorkload(Workload):
     epilogue: Epilogue = Epilogue()
 
     @property
+    def most(self) -> int:
+        """What a count counts, at most: rows."""
+        return self.rows
+
+    @property
     def map_rows(self) -> int:
         """Pixels of the output map, computed or not."""
         return self.rows
@@ -105,6 +110,11 @@ class WinogradWorkload(Workload):
     epilogue: Epilogue = Epilogue()
 
     @property
+    def most(self) -> int:
+        """What a count counts, at most: tiles."""
+        return self.tiles
+
+    @property
     def map_rows(self) -> int:
         """Pixels of the output map, computed or not."""
         return self.output_rows
@@ -138,3 +148,7 @@ class WinogradWorkload(Workload):
         """`gather_winograd4_conv3x3`, `winograd2_conv3x3_add` and the like."""
         gather, add = "gather_" if self.counted else "", "_add" if self.epilogue.add else ""
         return f"{gather}winograd{self.m}_conv3x3{add}"
+
+
+Form = ConvWorkload | WinogradWorkload
+"""The forms in which kernels take a convolution."""

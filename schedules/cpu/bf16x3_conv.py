@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from tvm import tirx
 
@@ -15,7 +16,8 @@ from lascompile.schedules.cpu.bf16x3_loops import (
     define_bf16x3_conv,
     steps,
 )
-from lascompile.schedules.cpu.weight_stream import OWN_WEIGHTS, Stream
+from lascompile.schedules.cpu.vectors import LINE_BYTES
+from lascompile.schedules.weight_stream import OWN_WEIGHTS, Stream, Upcoming
 from lascompile.target import Target
 from lascompile.workload import ConvWorkload
 
@@ -28,6 +30,10 @@ the rows that another core has written."""
 
 _MOST_GROUPS = 16
 _MOST_DEPTH_PARTS = 9
+
+_MOST_ASKED_BYTES = 512 * 1024
+"""Weights that one core asks for ahead of the kernel that takes them, at most: a share of the second-level cache that
+the running kernel can spare."""
 
 _FEW_WEIGHT_BYTES = 256 * 1024
 """Weights that stay in the cache anyway, whatever passes between two row groups."""
@@ -92,3 +98,9 @@ def schedule_bf16x3_conv(
     if not can_cut_depth(workload, decisions.depth_parts):
         raise ValueError(f"depth_parts is {decisions.depth_parts}, but has to divide the taps, or a single tap's steps")
     return define_bf16x3_conv(workload, decisions.nest, stream)
+
+
+def upcoming_weights(decisions: TileDecisions, shape: tuple[int, ...]) -> Upcoming:
+    """What the kernel before may ask for: of each walker's part of the weights, as much as the cache can hold."""
+    share = prod(shape) * 2 // decisions.channel_walkers
+    return Upcoming(shape, decisions.channel_walkers, min(share, _MOST_ASKED_BYTES) // LINE_BYTES)

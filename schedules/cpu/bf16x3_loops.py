@@ -29,10 +29,11 @@ from lascompile.kernels.definition import BufferSpec, define
 from lascompile.kernels.epilogue import finish
 from lascompile.kernels.row_conv import buffers as row_buffers
 from lascompile.schedules.cpu import tile_unit
+from lascompile.schedules.cpu.asker import Asker
 from lascompile.schedules.cpu.bfloat16 import LANES, split, split_in_kernel
 from lascompile.schedules.cpu.tile_unit import TILE_ROWS
 from lascompile.schedules.cpu.vectors import LINE_BYTES, ceil_div
-from lascompile.schedules.cpu.weight_stream import OWN_WEIGHTS, Asker, Stream
+from lascompile.schedules.weight_stream import OWN_WEIGHTS, Stream
 from lascompile.workload import ConvWorkload, channel_stride
 
 GROUP_ROWS = 2 * TILE_ROWS

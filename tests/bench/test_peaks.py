@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lascompile.bench.peaks import GEMM, MEMORY, SECOND_LEVEL, TILES, peaks
-from lascompile.plan.algorithms import BF16X3
+from lascompile.schedules.cpu.algorithms import BF16X3
 from tests.kernels.calling import target_of
 
 

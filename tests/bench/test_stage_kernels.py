@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lascompile.bench.stage_kernels import CONVOLUTIONS, STAGES, Stage, algorithms, call_of, forms_of, workload_of
-from lascompile.plan.algorithms import ALGORITHMS
+from lascompile.schedules.cpu.algorithms import ALGORITHMS
 from lascompile.workload import ConvWorkload, WinogradWorkload
 from tests.kernels.calling import Kernel, target_of
 

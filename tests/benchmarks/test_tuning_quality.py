@@ -23,12 +23,12 @@ def small(script):
 
 
 def points(tuned):
-    return list(tuned.family.space(tuned.workload, tuned.setting.target, tuned.setting.threads))
+    return list(tuned.algorithm.space(tuned.workload, tuned.setting.target, tuned.setting.threads))
 
 
 def test_spaces_are_thinned_and_keep_their_default(small):
     assert 200 < len(points(small)) <= 400
-    assert small.family.space(small.workload, small.setting.target, 2).default in points(small)
+    assert small.algorithm.space(small.workload, small.setting.target, 2).default in points(small)
 
 
 def test_search_comes_close_to_the_best(script, small, tmp_path):

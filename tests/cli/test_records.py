@@ -156,7 +156,7 @@ def test_pruning(store, folder, capsys, rules, removed):
 
 
 def test_pruning_what_no_longer_applies(folder, capsys):
-    definition = known_algorithms(GATHER)["direct"].definition
+    definition = known_algorithms(GATHER, "llvm")["direct"].definition
     applies = {
         "definition": definition,
         "decisions": {

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from lascompile.plan.algorithms import ALGORITHMS
 from lascompile.plan.candidate import Candidate
 from lascompile.plan.choice import Chooser
+from lascompile.schedules.cpu.algorithms import ALGORITHMS
 from lascompile.schedules.numerics import Numerics
 from lascompile.target import parse_target
-from lascompile.workload import Workload
+from lascompile.workload import Form
 
 FAST = tuple(name for name, algorithm in ALGORITHMS.items() if algorithm.numerics is Numerics.FAST)
 
@@ -27,7 +27,7 @@ def forced(algorithm: str) -> Iterator[list[str]]:
     chooses, taken = Chooser.choose, list[str]()
 
     def choose(
-        self: Chooser, node: str, workloads: Sequence[Workload], granularity: tuple[int, int] | None = None
+        self: Chooser, node: str, workloads: Sequence[Form], granularity: tuple[int, int] | None = None
     ) -> tuple[Candidate, list[Candidate]]:
         chosen, ranked = chooses(self, node, workloads, granularity)
         wanted = next((candidate for candidate in ranked if candidate.algorithm.name == algorithm), None)

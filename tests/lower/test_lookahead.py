@@ -9,14 +9,17 @@ import pytest
 from lascompile.lower.kernels import ScheduledKernel
 from lascompile.lower.lookahead import look_ahead
 from lascompile.lower.program import Buffer, Program, Role, Step
+from lascompile.schedules.cpu import algorithms
 from lascompile.schedules.cpu.bf16x3_conv import TileDecisions
 from lascompile.schedules.cpu.bf16x3_loops import Nest, weight_shape
 from lascompile.schedules.cpu.row_conv import Decisions
-from lascompile.schedules.cpu.weight_stream import Stream, Upcoming
+from lascompile.schedules.weight_stream import Stream, Upcoming
+from lascompile.target import parse_target
 from lascompile.workload import CompactWorkload, ConvWorkload
 
 SMALL = ConvWorkload(196, 196, 1, 1, 64, 64, gathers=False, counted=True, scatters=False)
 LARGE = ConvWorkload(196, 196, 9, 1, 512, 512, gathers=True, counted=True, scatters=False)
+TARGET = parse_target("llvm")
 DIRECT = Decisions(14, 32, 8, 1, 2, rows_inside=False)
 
 
@@ -27,16 +30,18 @@ def weights(workload: ConvWorkload) -> tuple[int, ...]:
 
 def conv(name: str, workload: ConvWorkload, decisions: object) -> Step:
     shape = weights(workload)
+    algorithm = algorithms.DIRECT if decisions is DIRECT else algorithms.BF16X3
     buffers = {
         argument: Buffer(f"{name}.{argument}", shape if argument == "weight" else (1,), role=Role.CONSTANT)
         for argument in workload.arguments()
     }
-    return Step(ScheduledKernel(workload, 2, decisions), tuple(buffers.values()), (buffers["output"],), name)
+    kernel = ScheduledKernel(workload, TARGET, 2, algorithm, decisions)
+    return Step(kernel, tuple(buffers.values()), (buffers["output"],), name)
 
 
 def lists(name: str) -> Step:
     output = Buffer(f"{name}.list", (1,))
-    return Step(ScheduledKernel(CompactWorkload(196), 2), (output,), (output,), name)
+    return Step(ScheduledKernel(CompactWorkload(196), TARGET, 2), (output,), (output,), name)
 
 
 def stream_of(step: Step) -> Stream | None:

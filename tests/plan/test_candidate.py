@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lascompile.plan.algorithms import BF16X3, DIRECT, WINOGRAD2, WINOGRAD4, Algorithm
 from lascompile.plan.candidate import Candidate, on_one_scale
 from lascompile.plan.measured import RECORD, TABLE, Measured, Scale
+from lascompile.schedules.cpu.algorithms import BF16X3, DIRECT, WINOGRAD2, WINOGRAD4, Algorithm
 from tests.records.samples import GATHER
 
 CYCLES = {DIRECT: 1000.0, BF16X3: 500.0, WINOGRAD2: 400.0, WINOGRAD4: 200.0}

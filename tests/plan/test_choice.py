@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from lascompile.errors import UsageError
-from lascompile.plan.algorithms import BF16X3, DIRECT, Algorithm
 from lascompile.plan.choice import Chooser
 from lascompile.plan.cost import predict_cycles
 from lascompile.plan.plan import Plan
+from lascompile.schedules.cpu.algorithms import BF16X3, DIRECT, Algorithm
 from lascompile.schedules.numerics import Numerics
 from lascompile.target import Target
 from lascompile.workload import ConvWorkload

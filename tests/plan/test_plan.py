@@ -12,8 +12,8 @@ import pytest
 from lascompile.compile import build_artifact
 from lascompile.errors import UsageError
 from lascompile.manifest import Manifest
-from lascompile.plan.algorithms import ALGORITHMS
 from lascompile.plan.plan import Plan
+from lascompile.schedules.cpu.algorithms import ALGORITHMS
 from tests import fast_algorithm
 from tests.masked_nets import masked_network
 

@@ -10,7 +10,7 @@ from lascompile.lower.tiles import cut_into_tiles
 from lascompile.plan.choice import Chooser
 from lascompile.plan.plan import Plan
 from lascompile.schedules.numerics import Numerics
-from lascompile.workload import ConvWorkload, WinogradWorkload, Workload
+from lascompile.workload import ConvWorkload, Form, WinogradWorkload
 from tests.kernels.calling import target_of
 from tests.lower.tiling import domain_of, window_of
 
@@ -25,7 +25,7 @@ class Stage:
     channels: int
     patch: int
 
-    def workloads(self) -> list[Workload]:
+    def workloads(self) -> list[Form]:
         """The convolution in all its forms."""
         size, pixels, counted = (self.size, self.size), self.size**2, self.patch > 0
         domain = domain_of(1, size, self.patch) if counted else None

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from lascompile.plan.algorithms import BF16X3, DIRECT, WINOGRAD2, WINOGRAD4
 from lascompile.report.tuning_plan import PlannedKernel, plan_table, planned_kernels
-from lascompile.tune.families import FAMILIES
+from lascompile.schedules.cpu.algorithms import ALGORITHMS, BF16X3, DIRECT, WINOGRAD2, WINOGRAD4
 from lascompile.tune.progress import Progress, TaskProgress
 from lascompile.tune.tasks import TuningTask
 from lascompile.workload import ConvWorkload, WinogradWorkload
@@ -35,7 +34,7 @@ def lines(kernels: Sequence[PlannedKernel]) -> list[str]:
 
 
 def winograd(name: str, **changes: Any) -> TuningTask:
-    return replace(task(LARGE), workload=TILES, family=FAMILIES[name], row_form=LARGE, is_default=False, **changes)
+    return replace(task(LARGE), workload=TILES, algorithm=ALGORITHMS[name], row_form=LARGE, is_default=False, **changes)
 
 
 def test_the_largest_share_comes_first():
@@ -64,7 +63,7 @@ def test_the_cost_is_that_of_the_default_algorithm():
 
 def test_a_table_fits_100_columns():
     longest = replace(LARGE, taps=1, in_channels=512, out_channels=2048, rows=12544, scatters=True)
-    both = [winograd(WINOGRAD2.name), winograd(WINOGRAD4.name), replace(task(LARGE), family=FAMILIES[BF16X3.name])]
+    both = [winograd(WINOGRAD2.name), winograd(WINOGRAD4.name), replace(task(LARGE), algorithm=ALGORITHMS[BF16X3.name])]
     printed = lines(planned(task(longest, calls=23), task(LARGE), *both))
     assert max(map(len, printed)) <= 100
     assert printed[0].split() == ["convolution", "calls", "share", "tasks", "trials", "algorithms"]

@@ -12,9 +12,9 @@ import pytest
 from lascompile import cpu
 from lascompile.compile import build_artifact
 from lascompile.errors import DeviceError
-from lascompile.plan.algorithms import BF16X3
 from lascompile.plan.plan import SCHEMA
 from lascompile.runtime.artifact import load
+from lascompile.schedules.cpu.algorithms import BF16X3
 from tests.runtime.tiny import tiny_network
 from tests.tile_unit import needs_tiles
 

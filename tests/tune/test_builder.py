@@ -30,7 +30,7 @@ def test_files_are_in_one_folder_which_can_be_removed_at_any_moment(monkeypatch,
     [folder] = tmp_path.iterdir()
     try:
         where = builder._pool.submit(tempfile.mkdtemp).result()
-        [built] = builder.build([job_of(tuned, tuned.family.space(PACKED, tuned.setting.target, 1).default)])
+        [built] = builder.build([job_of(tuned, tuned.algorithm.space(PACKED, tuned.setting.target, 1).default)])
         assert built.library is not None and {built.library.parent, Path(where).parent} == {folder}
         builder.remove_files()
         assert not folder.exists()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lascompile.plan.algorithms import DIRECT
+from lascompile.schedules.cpu.algorithms import DIRECT
 from lascompile.target import parse_target
 from lascompile.tune.activity import Activity, Decided
 from lascompile.tune.conv_problem import make_problem

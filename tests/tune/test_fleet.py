@@ -16,12 +16,11 @@ from tvm import rpc
 
 from lascompile.cpu import permit_tiles
 from lascompile.errors import UsageError
-from lascompile.plan.algorithms import BF16X3
 from lascompile.records import RecordStore
+from lascompile.schedules.cpu.algorithms import ALGORITHMS, BF16X3
 from lascompile.target import parse_target
 from lascompile.toolchain import link_function
 from lascompile.tune.builder import Builder, build_library
-from lascompile.tune.families import FAMILIES
 from lascompile.tune.fleet import Fleet
 from lascompile.tune.progress import Progress
 from lascompile.tune.runner import FleetRunner
@@ -93,7 +92,7 @@ def test_where_all_boards_have_gone_no_kernel_has_failed(tmp_path):
 @pytest.mark.slow
 def test_a_board_hands_out_tile_registers_if_this_machine_does(tmp_path):
     target = parse_target("llvm -mtriple=x86_64-linux-gnu -mcpu=sapphirerapids")
-    decisions = FAMILIES[BF16X3.name].space(PACKED, target, 1).default
+    decisions = ALGORITHMS[BF16X3.name].space(PACKED, target, 1).default
     build_library(PACKED, BF16X3.name, decisions, target, tmp_path / "trial.so", link_function(target.mtriple))
     with tracker() as fleet, board(fleet):
         wait_for(fleet, 1)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from lascompile.tune.families import FAMILIES
+from lascompile.schedules.cpu.algorithms import ALGORITHMS
 from lascompile.tune.progress import Progress, TaskProgress
 from lascompile.tune.tasks import TuningTask
 from tests.tune.tiled import Site
@@ -23,7 +23,7 @@ def rivals() -> list[TuningTask]:
     site = Site()
     over_rows = replace(task(PACKED, calls=3), is_default=False)
     tiled = TuningTask(
-        site.workload, FAMILIES["winograd2"], site.activity, 2, setting(), is_default=True, row_form=PACKED
+        site.workload, ALGORITHMS["winograd2"], site.activity, 2, setting(), is_default=True, row_form=PACKED
     )
     return [over_rows, tiled]
 

@@ -11,7 +11,7 @@ from lascompile.errors import UsageError
 from lascompile.schedules.numerics import Numerics
 from lascompile.target import parse_target
 from lascompile.tune.activity import Decided, Dilated
-from lascompile.tune.conv_problem import make_problem
+from lascompile.tune.problems import make_problem
 from lascompile.tune.tasks import Setting, merge_tasks, tasks_of_model, tasks_of_zoo
 from lascompile.workload import ConvWorkload, WinogradWorkload
 from tests.masked_nets import masked_network
@@ -61,7 +61,7 @@ def test_each_has_a_problem(tasks):
 
 def test_one_algorithm_is_what_build_would_take(tasks):
     assert all(task.is_default for task in tasks)
-    assert {task.family.name for task in tasks} == {"direct"}
+    assert {task.algorithm.name for task in tasks} == {"direct"}
 
 
 def test_fast_numerics_add_the_forms_over_tiles(tasks, fast_tasks):
@@ -70,7 +70,7 @@ def test_fast_numerics_add_the_forms_over_tiles(tasks, fast_tasks):
         (task.workload, task.calls, task.activity) for task in tasks
     ]
     over_tiles = [task for task in fast_tasks if isinstance(task.workload, WinogradWorkload)]
-    assert {task.family.name for task in over_tiles} == {"winograd2", "winograd4"}
+    assert {task.algorithm.name for task in over_tiles} == {"winograd2", "winograd4"}
     calls = {task.workload: task.calls for task in over_rows}
     for task in over_tiles:
         assert task.activity.tiles is not None and task.activity.tiles.m == task.workload.m
@@ -91,7 +91,7 @@ def test_tiles_have_problems_on_the_rows_of_the_kernel_over_rows(fast_tasks):
             other = over_rows[task.row_form]
             assert task.activity.rows == other.activity.rows and task.activity.source == other.activity.source
             assert task.activity.packs == (task.row_form.counted and not task.row_form.scatters)
-            tiles, rows = (one.family.make_problem(one.workload, one.activity, one.rate, 0) for one in (task, other))
+            tiles, rows = (make_problem(one.workload, one.activity, one.rate, 0) for one in (task, other))
             assert sorted(tiles.stored_at) == sorted(rows.stored_at)
             assert set(rows.read.flat) <= {0, *tiles.read.flat}
 

@@ -9,12 +9,11 @@ import tvm
 
 from lascompile.cpu import permit_tiles
 from lascompile.errors import DeviceError
-from lascompile.plan.algorithms import BF16X3
 from lascompile.records import Failure
+from lascompile.schedules.cpu.algorithms import ALGORITHMS, BF16X3
 from lascompile.target import parse_target
 from lascompile.toolchain import link_function
 from lascompile.tune.builder import build_library
-from lascompile.tune.families import FAMILIES
 from lascompile.tune.runner import _check_board
 from lascompile.tune.tile_permission import (
     PERMIT,
@@ -32,14 +31,14 @@ SAPPHIRE_RAPIDS = "llvm -mtriple=x86_64-linux-gnu -mcpu=sapphirerapids"
 
 def test_the_library_of_a_kernel_with_tiles_can_ask(tmp_path):
     target = parse_target(SAPPHIRE_RAPIDS)
-    decisions = FAMILIES[BF16X3.name].space(PACKED, target, 1).default
+    decisions = ALGORITHMS[BF16X3.name].space(PACKED, target, 1).default
     build_library(PACKED, BF16X3.name, decisions, target, tmp_path / "trial.so", link_function(target.mtriple))
     answer = tvm.runtime.load_module(str(tmp_path / "trial.so"))[PERMIT]()
     assert (answer == 0) is permit_tiles()
 
 
 def test_kernels_without_tiles_do_not_ask():
-    assert [name for name in FAMILIES if needs_tiles(name)] == [BF16X3.name]
+    assert [algorithm for algorithm in ALGORITHMS.values() if needs_tiles(algorithm)] == [BF16X3]
 
 
 def test_what_is_asked():
@@ -48,7 +47,7 @@ def test_what_is_asked():
 
 
 def test_a_board_that_refuses_runs_nothing():
-    call = SimpleNamespace(job=SimpleNamespace(algorithm=BF16X3.name))
+    call = SimpleNamespace(job=SimpleNamespace(row=BF16X3))
     with pytest.raises(TilesRefusedError):
         evaluate_remotely(None, {PERMIT: lambda: -1}, None, None, [call])
     ask_for_tiles({PERMIT: lambda: 0})

@@ -12,10 +12,10 @@ import tvm
 from tvm.s_tir.meta_schedule.runner import EvaluatorConfig
 
 from lascompile.records import WRONG, RecordStore
+from lascompile.schedules.cpu.algorithms import ALGORITHMS
 from lascompile.target import parse_target
 from lascompile.tune import trial
 from lascompile.tune.builder import Builder
-from lascompile.tune.families import FAMILIES
 from lascompile.tune.runner import LocalRunner, Outcome
 from lascompile.tune.tasks import TuningTask
 from lascompile.tune.trial import allocate, check_rates, evaluate, timed_rates
@@ -42,7 +42,7 @@ def runner():
 @pytest.fixture(scope="module")
 def job():
     tuned = task(PACKED)
-    return job_of(tuned, tuned.family.space(PACKED, tuned.setting.target, 1).default)
+    return job_of(tuned, tuned.algorithm.space(PACKED, tuned.setting.target, 1).default)
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +66,8 @@ def test_tiny_tuning_end_to_end(builder, runner, tmp_path):
 
 @pytest.mark.parametrize("site", [Site(patch=0), Site(4, reads_packed=True, packs=True, patch=5)], ids=["2", "4"])
 def test_kernels_over_tiles(builder, runner, tmp_path, site):
-    family = FAMILIES[f"winograd{site.m}"]
-    tuned = TuningTask(site.workload, family, site.activity, 1, setting(), row_form=PACKED)
+    algorithm = ALGORITHMS[f"winograd{site.m}"]
+    tuned = TuningTask(site.workload, algorithm, site.activity, 1, setting(), row_form=PACKED)
     progress = Tuner([tuned], RecordStore(tmp_path), Budget(2)).run(builder, runner)
     assert progress.trials == 2 and not progress.failed
 

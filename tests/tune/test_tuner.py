@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from lascompile.records import RecordStore
-from lascompile.tune.families import FAMILIES
+from lascompile.schedules.cpu.algorithms import ALGORITHMS
 from lascompile.tune.tasks import TuningTask
 from lascompile.tune.tuner import Budget, Tuner
 from tests.tune import tiny
@@ -60,7 +60,7 @@ def test_a_resumed_run_knows_what_was_found(store):
 def test_a_resumed_run_knows_tuples_again(store):
     """On record they are lists."""
     site = Site(patch=0)
-    tiled = [TuningTask(site.workload, FAMILIES["winograd2"], site.activity, 1, setting(target=FIXED))]
+    tiled = [TuningTask(site.workload, ALGORITHMS["winograd2"], site.activity, 1, setting(target=FIXED))]
     runner = StubRunner(lambda decisions: 1e-4 * sum(decisions.tile_heights) / decisions.width)
     first = tune(store, 12, runner=runner, of=tiled)
     again = Tuner(tiled, store, Budget(24))
@@ -109,7 +109,7 @@ def test_a_task_that_always_fails_does_not_take_all(store):
 def test_it_ends_where_spaces_end(store):
     small = task(type(PACKED)(1, 1, 1, 1, 4, 4, gathers=False, counted=False, scatters=False))
     progress = tune(store, 10_000, of=[small])
-    space = small.family.space(small.workload, small.setting.target, 1)
+    space = small.algorithm.space(small.workload, small.setting.target, 1)
     assert progress.trials == len(list(space)) and progress.tasks[0].exhausted
 
 
@@ -144,7 +144,7 @@ def test_it_finds_a_better_schedule(store):
     progress = tune(store, 48, of=[task(PACKED)])
     [state] = progress.tasks
     assert state.untuned_s == pytest.approx(
-        model_latency(state.task.family.space(PACKED, state.task.setting.target, 1).default)
+        model_latency(state.task.algorithm.space(PACKED, state.task.setting.target, 1).default)
     )
     assert state.best_s < state.untuned_s
     assert progress.shares() == [1.0]

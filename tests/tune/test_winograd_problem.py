@@ -8,11 +8,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-from lascompile.plan.algorithms import WINOGRAD2, WINOGRAD4, Algorithm
+from lascompile.schedules.cpu.algorithms import ALGORITHMS, WINOGRAD2, WINOGRAD4, Algorithm
 from lascompile.schedules.cpu.winograd import WinogradDecisions
 from lascompile.target import parse_target
 from lascompile.tune.activity import Activity
-from lascompile.tune.families import FAMILIES
 from lascompile.tune.problem import SENTINEL
 from lascompile.tune.winograd_problem import WinogradProblem, make_problem
 from lascompile.workload import ROW_SLACK, Epilogue, WinogradWorkload
@@ -56,7 +55,7 @@ def run(name: str, rate: float) -> tuple[WinogradProblem, np.ndarray]:
 @pytest.mark.parametrize("name", CASES)
 def test_a_right_kernel_has_no_fault(name: str, rate: float) -> None:
     problem, output = run(name, rate)
-    assert problem.fault(output, FAMILIES[f"winograd{problem.workload.m}"].tolerance / 5) is None
+    assert problem.fault(output, ALGORITHMS[f"winograd{problem.workload.m}"].tolerance / 5) is None
     assert problem.expected.shape == (len(problem.stored_at), problem.workload.out_channels)
 
 

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from lascompile.plan.algorithms import DIRECT
 from lascompile.records import Failure, Latency
+from lascompile.schedules.cpu.algorithms import ALGORITHMS, DIRECT
 from lascompile.target import parse_target
 from lascompile.tune.activity import Activity, Decided
 from lascompile.tune.builder import Built
-from lascompile.tune.families import FAMILIES
 from lascompile.tune.runner import Outcome
 from lascompile.tune.tasks import Setting, TuningTask
 from lascompile.tune.trial import Job
@@ -40,7 +39,7 @@ def setting(threads: int = 1, target: str = "llvm") -> Setting:
 
 def task(workload: ConvWorkload = PACKED, calls: int = 1, threads: int = 1, target: str = "llvm") -> TuningTask:
     activity = ACTIVITY if workload.counted else Activity()
-    return TuningTask(workload, FAMILIES[DIRECT.name], activity, calls, setting(threads, target))
+    return TuningTask(workload, ALGORITHMS[DIRECT.name], activity, calls, setting(threads, target))
 
 
 def model_latency(decisions: Any) -> float:

@@ -8,10 +8,11 @@ from functools import cache
 import numpy as np
 
 from lascompile.kernels.row_conv import buffers
-from lascompile.plan.algorithms import algorithm_of
+from lascompile.schedules.algorithm import Algorithm
+from lascompile.schedules.cpu.algorithms import BF16X3, DIRECT
 from lascompile.schedules.cpu.bf16x3_conv import TileDecisions
-from lascompile.schedules.cpu.bf16x3_loops import Stream
 from lascompile.schedules.cpu.row_conv import Decisions
+from lascompile.schedules.weight_stream import Stream
 from lascompile.workload import ROW_SLACK, ConvWorkload, channel_stride
 from tests.kernels.calling import SENTINEL, Kernel
 
@@ -24,13 +25,17 @@ AnyDecisions = Decisions | TileDecisions
 """Of whichever algorithm: their class says which one."""
 
 
+def _algorithm(decisions: AnyDecisions) -> Algorithm:
+    return DIRECT if isinstance(decisions, Decisions) else BF16X3
+
+
 @cache
 def conv_kernel(
     workload: ConvWorkload, decisions: AnyDecisions, target: str = "llvm", stream: Stream | None = None
 ) -> Kernel:
     """The kernel, compiled once for all counts."""
     streams = () if stream is None else (stream,)
-    return Kernel(algorithm_of(workload, decisions).schedule(workload, decisions, *streams), target)
+    return Kernel(_algorithm(decisions).schedule(workload, decisions, *streams), target)
 
 
 @dataclass
@@ -97,7 +102,7 @@ def problem(workload: ConvWorkload, decisions: AnyDecisions, count: int, seed: i
     weight = rng.standard_normal((workload.out_channels, depth, workload.taps)).astype(np.float32)
     specs = buffers(workload, width=1)
     arrays = {name: np.zeros(specs[name][0], specs[name][1]) for name in workload.arguments()}
-    arrays["weight"] = algorithm_of(workload, decisions).pack(weight, workload, decisions)
+    arrays["weight"] = _algorithm(decisions).pack(weight, workload, decisions)
     arrays["bias"][: workload.out_channels] = rng.standard_normal(workload.out_channels)
     arrays["output"][...] = SENTINEL
     active = 1 + np.sort(rng.permutation(workload.rows)[:count]).astype(np.int32)
@@ -160,7 +165,7 @@ def check(workload: ConvWorkload, decisions: AnyDecisions, count: int, target: s
     output = after["output"]
     expected = given.expected()
     scale = np.abs(expected).max(initial=1.0)
-    error = RELATIVE_ERROR[algorithm_of(workload, decisions).name]
+    error = RELATIVE_ERROR[_algorithm(decisions).name]
     np.testing.assert_allclose(output[given.stored_at, : workload.out_channels], expected, rtol=0, atol=error * scale)
     _check_untouched(given, decisions, output)
     return output

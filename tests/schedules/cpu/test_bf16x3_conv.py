@@ -10,7 +10,7 @@ import pytest
 
 from lascompile.schedules.cpu.bf16x3_conv import TileDecisions, default_decisions, schedule_bf16x3_conv
 from lascompile.schedules.cpu.bf16x3_loops import GROUP_ROWS, STEP, can_cut_depth, channel_blocks, steps, weight_shape
-from lascompile.schedules.cpu.weight_stream import Stream, Upcoming
+from lascompile.schedules.weight_stream import Stream, Upcoming
 from lascompile.workload import ConvWorkload, Epilogue
 from tests.kernels.calling import assert_same_bits, compiled, target_of
 from tests.schedules.cpu.conv_problems import Problem, check, conv_kernel, problem

@@ -8,8 +8,8 @@ from math import isfinite
 import numpy as np
 import pytest
 
+from lascompile.schedules.cpu.algorithms import ALGORITHMS
 from lascompile.target import parse_target
-from lascompile.tune.families import FAMILIES
 from lascompile.workload import ConvWorkload, Epilogue, WinogradWorkload
 
 AMX = parse_target("llvm -mtriple=x86_64-linux-gnu -mcpu=sapphirerapids")
@@ -29,34 +29,34 @@ WORKLOADS = {
     "large tiles": WinogradWorkload(4, 4, 49, 49, 64, 32, counted=False, in_place=True, epilogue=Epilogue(add=True)),
 }
 CASES = [
-    (family, name, target, threads)
-    for family in FAMILIES.values()
+    (algorithm, name, target, threads)
+    for algorithm in ALGORITHMS.values()
     for name, workload in WORKLOADS.items()
     for target, threads in ((AMX, 2), (OLD, 6), (ARM, 1))
-    if family.algorithm.features <= set(target.features) and family.algorithm.supports(workload)
+    if algorithm.features <= set(target.features) and algorithm.supports(workload)
 ]
 
 
-@pytest.mark.parametrize(("family", "name", "target", "threads"), CASES)
-def test_points_can_be_scheduled_and_told_apart(family, name, target, threads):
+@pytest.mark.parametrize(("algorithm", "name", "target", "threads"), CASES)
+def test_points_can_be_scheduled_and_told_apart(algorithm, name, target, threads):
     workload = WORKLOADS[name]
-    space = family.space(workload, target, threads)
+    space = algorithm.space(workload, target, threads)
     points = list(space)
     assert space.default in points
     rng = np.random.default_rng(0)
     some = [space.default, *(points[index] for index in rng.integers(len(points), size=3))]
-    features = [family.features(workload, point, target, 0.5) for point in some]
+    features = [algorithm.describe(workload, point, target, 0.5) for point in some]
     assert len({len(numbers) for numbers in features}) == 1
     assert all(isfinite(number) for numbers in features for number in numbers)
     assert len(set(map(tuple, features))) == len(set(some))
     for point in some[:2]:
-        family.algorithm.schedule(workload, point)
+        algorithm.schedule(workload, point)
 
 
-@pytest.mark.parametrize(("family", "name", "target", "threads"), CASES)
+@pytest.mark.parametrize(("algorithm", "name", "target", "threads"), CASES)
 @pytest.mark.parametrize("value", [0, -1, 10**6])
-def test_impossible_values_are_no_points_and_no_errors(family, name, target, threads, value):
-    space = family.space(WORKLOADS[name], target, threads)
+def test_impossible_values_are_no_points_and_no_errors(algorithm, name, target, threads, value):
+    space = algorithm.space(WORKLOADS[name], target, threads)
     for field, values in space.values.items():
         if isinstance(values[0], bool):
             continue

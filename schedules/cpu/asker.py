@@ -1,8 +1,4 @@
-"""Weights on their way from memory while others are used.
-
-At batch 1 each weight is used once an inference. A kernel asks for its own weights before it comes to them, and before
-it ends, for the first ones of the kernel that runs next: memory is never idle while cores multiply.
-"""
+"""How a CPU's kernel asks for weights while it multiplies: see `schedules.weight_stream`."""
 
 from __future__ import annotations
 
@@ -14,40 +10,10 @@ from tvm.ir import Expr
 from tvm.tirx.script.builder import ir as T
 
 from lascompile.schedules.cpu.vectors import LINE_BYTES, ceil_div, prefetch
+from lascompile.schedules.weight_stream import Stream
 
 _BURST = 8
 """Cache lines that are asked for at once: an address and a branch for all of them."""
-
-
-@dataclass(frozen=True)
-class Upcoming:
-    """The weights (uint16) of the kernel that runs next, of which each walker asks for its part before it is done.
-
-    Attributes:
-        shape: Their shape.
-        walkers: Parts that the next kernel's walkers share them out in.
-        lines: Cache lines of a part that are asked for.
-    """
-
-    shape: tuple[int, ...]
-    walkers: int
-    lines: int
-
-
-@dataclass(frozen=True)
-class Stream:
-    """What a kernel asks for; by default its own weights alone.
-
-    Attributes:
-        fetched: Cache lines of each walker's own weights that the kernel before has asked for.
-        upcoming: The next kernel's weights, if it is known.
-    """
-
-    fetched: int = 0
-    upcoming: Upcoming | None = None
-
-
-OWN_WEIGHTS = Stream()
 
 
 @dataclass(frozen=True)
