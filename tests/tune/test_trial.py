@@ -82,7 +82,7 @@ def test_the_process_that_measures_asks_for_tile_registers(job, monkeypatch):
 
 def test_a_library_is_told_on_how_many_threads_to_run(builder, job):
     tuned = task(PACKED)
-    job = replace(job, decisions=tuned.family.space(PACKED, tuned.setting.target, 2).default)
+    job = replace(job, decisions=tuned.algorithm.space(PACKED, tuned.setting.target, 2).default)
     [built] = builder.build([job])
     module, pool = tvm.runtime.load_module(str(built.library)), ctypes.CDLL(str(built.library))
     for threads in (1, 2):
