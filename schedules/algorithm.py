@@ -12,6 +12,7 @@ from tvm import tirx
 from lascompile.schedules.numerics import Numerics
 from lascompile.schedules.space import Space
 from lascompile.schedules.weight_stream import Upcoming
+from lascompile.schedules.work import Engine, Work
 from lascompile.target import Target
 from lascompile.workload import Workload
 
@@ -51,6 +52,7 @@ class Algorithm:
             in one of them, each by fixed decisions: the fingerprint that records keep is made of their texts, so they
             have to be the same for all decisions, and to cost next to nothing.
         effort: What so many active rows or tiles of a workload take on a target.
+        work: What so many active rows or tiles of a workload, by such decisions, make an engine do.
         tolerance: The error that is allowed when a candidate is compared with the reference, as a share of the largest
             number in the result. A wrong kernel misses it by orders of magnitude; rounding stays well below it.
         nan_reach: How far beyond a window, in pixels, an input that is not finite may be seen; None where it is seen in
@@ -70,6 +72,7 @@ class Algorithm:
     upcoming: Callable[[Any, tuple[int, ...]], Upcoming] | None
     variants: Callable[[Any], Iterator[tirx.PrimFunc]]
     effort: Callable[[Any, float, Target], Effort]
+    work: Callable[[Any, Any, float, Engine], Work]
     tolerance: float
     nan_reach: int | None
 

@@ -35,7 +35,7 @@ class Work:
         spills: Vectors that fit into no register and go through the first-level cache in each step of a sum.
         tiles: Register tiles begun and stored.
         transforms: Vectors that transforms of Winograd or a packing for a tile unit write.
-        units: Instructions of a tile unit.
+        unit_fmas: Multiply-adds of a tile unit.
         weight_bytes: Weights that come from off-chip memory.
         reread_bytes: Weights and inputs that are read again and do not fit into the engine's own memory.
         read_bytes: Other input, from the shared cache or memory.
@@ -49,7 +49,7 @@ class Work:
     tiles: float
     spills: float = 0.0
     transforms: float = 0.0
-    units: float = 0.0
+    unit_fmas: float = 0.0
     weight_bytes: float = 0.0
     reread_bytes: float = 0.0
     read_bytes: float = 0.0

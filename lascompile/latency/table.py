@@ -57,6 +57,8 @@ class Row:
     """A measured cell.
 
     Attributes:
+        count: Active rows or tiles of the masks that it was measured under; None of a kernel without a count, and of
+            rows that were measured before this was stored.
         when: UTC, see `lascompile.records.timestamp`.
     """
 
@@ -64,6 +66,7 @@ class Row:
     latency: Latency
     versions: Versions
     when: str = field(default_factory=timestamp)
+    count: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As it is stored."""

@@ -20,6 +20,8 @@ _CPU_REGION_S = 1.5e-6
 """A parallel region of threads that wait for it; measured on Zen 4 and Emerald Rapids (docs/performance.md)."""
 
 _WARP, _SECTOR, _LINE = 32, 32, 64
+_MOST_REGISTERS = 255
+_AVX2_LANES, _AVX2_REGISTERS = 8, 16
 
 
 def _gpu(
@@ -44,6 +46,7 @@ def _gpu(
         clock_hz=clock_mhz * 1e6,
         fmas_per_cycle=lanes,
         vector_lanes=_WARP,
+        vector_registers=_MOST_REGISTERS,
         engine_memory_bytes=shared_kib << 10,
         cache_bytes=cache_kib << 10,
         cache_bytes_per_s=cache_gb_per_s * 1e9,
@@ -79,6 +82,7 @@ def _cpu(
         clock_hz=clock_mhz * 1e6,
         fmas_per_cycle=lanes * vectors_per_cycle,
         vector_lanes=lanes,
+        vector_registers=_AVX2_REGISTERS if lanes == _AVX2_LANES else 32,
         engine_memory_bytes=engine_kib << 10,
         cache_bytes=cache_kib << 10,
         cache_bytes_per_s=cache_gb_per_s * 1e9,

@@ -40,6 +40,7 @@ class DataSheet:
         clock_hz: Cycles a second while all engines compute.
         fmas_per_cycle: float32 multiply-adds of one engine in a cycle.
         vector_lanes: float32 numbers of a vector register, or threads of a warp.
+        vector_registers: Vector registers of a core, or the most registers of a thread.
         engine_memory_bytes: What an engine keeps to itself: second-level cache, or shared memory of a multiprocessor.
         cache_bytes: The cache that engines share.
         cache_bytes_per_s: What it delivers to all engines together.
@@ -59,6 +60,7 @@ class DataSheet:
     clock_hz: float
     fmas_per_cycle: float
     vector_lanes: int
+    vector_registers: int
     engine_memory_bytes: int
     cache_bytes: int
     cache_bytes_per_s: float
@@ -100,12 +102,18 @@ def read_sheet(path: Path) -> DataSheet:
         raise UsageError(f"device {path} is no JSON in UTF-8: {error}") from None
     if not isinstance(stored, dict):
         raise UsageError(f"device {path}: it should be an object, one field for each number of a data sheet")
+    return sheet_from_dict(str(path), stored)
+
+
+def sheet_from_dict(where: str, stored: Mapping[str, Any]) -> DataSheet:
+    """The data sheet that `DataSheet.to_dict` stored; `where` names it in errors.
+
+    Raises:
+        UsageError: As for `read_sheet`.
+    """
     if stored.get("schema") != SCHEMA:
-        raise UsageError(f"device {path} has schema {stored.get('schema')!r}, and this lascompile reads {SCHEMA}")
-    return _from_dict(str(path), {name: value for name, value in stored.items() if name != "schema"})
-
-
-def _from_dict(where: str, stored: Mapping[str, Any]) -> DataSheet:
+        raise UsageError(f"device {where} has schema {stored.get('schema')!r}, and this lascompile reads {SCHEMA}")
+    stored = {name: value for name, value in stored.items() if name != "schema"}
     known = {item.name: str(item.type) for item in fields(DataSheet)}
     required = known.keys() - {"tensor_unit", "arch"}
     if unknown := sorted(stored.keys() - known.keys()):

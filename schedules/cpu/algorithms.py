@@ -12,6 +12,7 @@ from lascompile.schedules.cpu.effort import bf16x3_effort, direct_effort, winogr
 from lascompile.schedules.cpu.fingerprints import bf16x3_variants, direct_variants, winograd_variants
 from lascompile.schedules.cpu.row_conv_space import row_conv_features, row_conv_space
 from lascompile.schedules.cpu.winograd_space import winograd_features, winograd_space
+from lascompile.schedules.cpu.work import bf16x3_work, row_conv_work, winograd_work
 from lascompile.schedules.numerics import Numerics
 from lascompile.workload import ConvWorkload, WinogradWorkload
 
@@ -29,6 +30,7 @@ DIRECT = Algorithm(
     upcoming=None,
     variants=direct_variants,
     effort=direct_effort,
+    work=row_conv_work,
     tolerance=1e-5,
     nan_reach=None,
 )
@@ -47,6 +49,7 @@ BF16X3 = Algorithm(
     upcoming=bf16x3_conv.upcoming_weights,
     variants=bf16x3_variants,
     effort=bf16x3_effort,
+    work=bf16x3_work,
     tolerance=2e-4,
     # An infinity less an infinity, where a number is taken apart.
     nan_reach=0,
@@ -69,6 +72,8 @@ def _winograd(m: int, tolerance: float) -> Algorithm:
         upcoming=None,
         variants=winograd_variants,
         effort=winograd_effort,
+        work=winograd_work,
+    work=winograd_work,
         tolerance=tolerance,
         # Two outputs of a tile are at most m - 1 pixels apart, and all of them may see what one of them reads.
         nan_reach=m - 1,

@@ -5,13 +5,18 @@ from __future__ import annotations
 from math import ceil
 
 from lascompile.kernels.row_conv import weight_shape as row_weight_shape
+from lascompile.schedules.cpu import bf16x3_loops as tile_unit
+from lascompile.schedules.cpu.bf16x3_conv import TileDecisions
 from lascompile.schedules.cpu.row_conv import Decisions
 from lascompile.schedules.cpu.winograd import WinogradDecisions
 from lascompile.schedules.cpu.winograd_weights import channel_blocks as winograd_blocks
 from lascompile.schedules.work import Engine, Work
 from lascompile.workload import ConvWorkload, WinogradWorkload, channel_stride
 
-_FLOAT = 4
+_FLOAT, _BFLOAT16 = 4, 2
+_PRODUCTS = 3
+"""Of the parts of two numbers that are taken apart."""
+
 _FMA_LATENCY = 4
 """Cycles until a sum can be added to again, on all x86 CPUs since Skylake and on Zen."""
 
@@ -89,6 +94,34 @@ def winograd_work(workload: WinogradWorkload, decisions: WinogradDecisions, coun
     )
 
 
+def bf16x3_work(workload: ConvWorkload, decisions: TileDecisions, count: float, engine: Engine) -> Work:
+    """Of a convolution over `count` active rows on the tile unit; see `schedules.cpu.bf16x3_conv`."""
+    height, width = tile_unit.GROUP_ROWS, tile_unit.BLOCK_CHANNELS
+    groups = ceil(ceil(count / height) / decisions.row_walkers)
+    # A group with no more rows than one tile multiplies half as many.
+    rest = count - (ceil(count / height) - 1) * height
+    halves = groups if decisions.row_walkers > 1 or not 0 < rest <= height / 2 else groups - 0.5
+    blocks = ceil(tile_unit.channel_blocks(workload) / decisions.channel_walkers)
+    depth = tile_unit.steps(workload)
+    chunks = ceil(groups / decisions.packed_groups)
+    weights = 2 * _BFLOAT16 * depth * tile_unit.STEP * width * blocks
+    engines = decisions.row_walkers * decisions.channel_walkers
+    rows = count / decisions.row_walkers
+    return Work(
+        engines=engines,
+        fmas=0.0,
+        loads=0.0,
+        stalls=0.0,
+        tiles=groups * blocks * decisions.depth_parts,
+        transforms=rows * depth * tile_unit.STEP / engine.lanes + rows * blocks * width / engine.lanes,
+        unit_fmas=_PRODUCTS * halves * height * blocks * width * depth * tile_unit.STEP,
+        weight_bytes=weights,
+        reread_bytes=max(0, chunks - 1) * weights if weights > engine.own_bytes else 0.0,
+        read_bytes=_FLOAT * rows * channel_stride(workload.in_channels),
+        written_bytes=_FLOAT * count * channel_stride(workload.out_channels) * _passes(workload) / engines,
+    )
+
+
 def computed_tiles(tiles: int, heights: tuple[int, ...]) -> int:
     """Tiles that a chunk of `tiles` computes: the last register tile is the lowest of `heights` that holds the rest."""
     whole, left = divmod(tiles, heights[0])
@@ -98,3 +131,4 @@ def computed_tiles(tiles: int, heights: tuple[int, ...]) -> int:
 def _passes(workload: ConvWorkload | WinogradWorkload) -> int:
     """How often each number of the output crosses the engine's border: written, and read where it is added to."""
     return 2 if workload.epilogue.takes_residual else 1
+

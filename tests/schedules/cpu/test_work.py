@@ -2,9 +2,10 @@
 
 import pytest
 
+from lascompile.schedules.cpu.bf16x3_conv import TileDecisions
 from lascompile.schedules.cpu.row_conv import Decisions
 from lascompile.schedules.cpu.winograd import WinogradDecisions
-from lascompile.schedules.cpu.work import computed_tiles, row_conv_work, winograd_work
+from lascompile.schedules.cpu.work import bf16x3_work, computed_tiles, row_conv_work, winograd_work
 from lascompile.schedules.work import Engine
 from lascompile.workload import ConvWorkload, Epilogue, WinogradWorkload
 
@@ -68,6 +69,17 @@ def test_what_fits_into_no_register_is_spilled() -> None:
     few = Engine(lanes=16, registers=8, own_bytes=1 << 20)
     work = winograd_work(WINOGRAD, NEST, 20, few)
     assert work.spills == (4 + 4 + 1 - 8) * 4 * 16 * 16 * 2
+
+
+def test_the_tile_unit_multiplies_groups_of_32_rows_three_times() -> None:
+    decisions = TileDecisions(channel_walkers=1, row_walkers=1, packed_groups=1)
+    work = bf16x3_work(CONV, decisions, 60, ENGINE)
+    steps = 5  # 9 taps of 16 channels, in steps of 32
+    assert work.unit_fmas == 3 * (2 * 32) * 32 * (steps * 32)
+    assert work.weight_bytes == 2 * 2 * steps * 32 * 32
+    assert work.transforms == 60 * steps * 32 / 16 + 60 * 32 / 16
+    # The second of two groups has 4 rows: one tile of 16 instead of two.
+    assert bf16x3_work(CONV, decisions, 36, ENGINE).unit_fmas == 3 * (1.5 * 32) * 32 * (steps * 32)
 
 
 def test_nothing_active_is_nothing_to_do() -> None:

@@ -1,0 +1,106 @@
+"""Measured kernels beside what they had to do: what a predictor is fitted to, and held against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from lascompile.latency.counts import MaskShape, expected_count
+from lascompile.latency.table import Row
+from lascompile.machine import DataSheet
+from lascompile.plan.algorithms import ALGORITHMS
+from lascompile.records.fields import from_fields
+from lascompile.schedules.cpu.work import WORK
+from lascompile.schedules.work import Engine, Work
+from lascompile.target import Target
+from lascompile.workload import ConvWorkload, WinogradWorkload
+
+
+@dataclass(frozen=True)
+class KernelCall:
+    """A kernel, and the load that it runs under.
+
+    Attributes:
+        workload: What is computed.
+        algorithm: By which algorithm.
+        decisions: Of its schedule.
+        count: Active rows or tiles.
+        threads: Threads that run it.
+    """
+
+    workload: ConvWorkload | WinogradWorkload
+    algorithm: str
+    decisions: Any
+    count: float
+    threads: int
+
+    @property
+    def shape(self) -> str:
+        """What kernels that compute the same convolution have in common, whatever mask, rate, algorithm or schedule."""
+        workload = self.workload
+        names = ("taps", "groups", "in_channels", "out_channels", "input_rows", "map_rows")
+        return " ".join(str(getattr(workload, name)) for name in names)
+
+    @property
+    def kernel(self) -> str:
+        """What kernels have in common that differ in their count alone."""
+        return f"{self.algorithm} {self.decisions!r} {self.workload.epilogue.takes_residual:d}"
+
+    def work(self, engine: Engine) -> Work:
+        """What the busiest engine has to do."""
+        return WORK[self.algorithm](self.workload, self.decisions, self.count, engine)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One row of the latency table."""
+
+    row: Row
+    call: KernelCall
+    engine: Engine
+
+    @cached_property
+    def work(self) -> Work:
+        """What the kernel had to do."""
+        return self.call.work(self.engine)
+
+    @property
+    def latency_s(self) -> float:
+        """How long it took."""
+        return self.row.latency.median_s
+
+    @property
+    def shape(self) -> str:
+        """See `KernelCall.shape`."""
+        return self.call.shape
+
+
+def observe(rows: Iterable[Row], sheet: DataSheet) -> list[Observation]:
+    """What the convolutions among `rows` had to do on a device with the data sheet `sheet`."""
+    return [_observation(row, sheet) for row in rows if row.cell.algorithm in WORK]
+
+
+def engine_of(target: Target, sheet: DataSheet) -> Engine:
+    """The engine that code for `target` runs on."""
+    return Engine(max(1, target.lanes), target.vector_registers, sheet.engine_memory_bytes)
+
+
+def _observation(row: Row, sheet: DataSheet) -> Observation:
+    cell, task = row.cell, row.cell.task
+    decisions = from_fields(ALGORITHMS[cell.algorithm].decisions, dict(cell.decisions), "decisions")
+    assert isinstance(task.workload, ConvWorkload | WinogradWorkload)
+    count = row.count if row.count is not None else _expected(row)
+    call = KernelCall(task.workload, cell.algorithm, decisions, count, task.threads)
+    return Observation(row, call, engine_of(task.target.target(), sheet))
+
+
+def _expected(row: Row) -> float:
+    """Of a row that does not tell its count."""
+    cell, task = row.cell, row.cell.task
+    assert isinstance(task.workload, ConvWorkload | WinogradWorkload)
+    mask = None
+    if cell.granularity is not None and cell.stage is not None:
+        mask = MaskShape(cell.stage[1:], cell.granularity)
+    return expected_count(task.workload, mask, task.activation_rate, task.batch)
