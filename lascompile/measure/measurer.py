@@ -17,6 +17,7 @@ from lascompile.measure.progress import Progress
 from lascompile.measure.rounds import Rhythm
 from lascompile.measure.visitor import Visit
 from lascompile.records import Failure, Versions
+from lascompile.tune.activity import active_count
 from lascompile.tune.runner import Outcome
 from lascompile.tune.trial import Job
 from lascompile.tune.tuner import KernelBuilder
@@ -148,7 +149,7 @@ class Measurer:
             self._announce(f"pass {number} over {cells}")
             self._visit(due, runs, number)
         done = [cell for group in sound for cell in group if not cell.has_failed]
-        rows = [Row(cell.item.cell, latency_of(cell.passes), Versions.installed()) for cell in done]
+        rows = [_row(cell) for cell in done]
         if rows:
             self._table.append(*rows)
         self.progress.rows += rows
@@ -220,6 +221,12 @@ class Measurer:
         if self._limit_s is not None:
             progress.left_s = min(progress.left_s, max(0.0, self._limit_s - progress.elapsed_s))
         self._on_progress(progress)
+
+
+def _row(cell: _Visited) -> Row:
+    job = cell.item.job
+    count = active_count(job.activity, job.rate, job.seed)
+    return Row(cell.item.cell, latency_of(cell.passes), Versions.installed(), count=count)
 
 
 def _units(group: Sequence[_Visited]) -> list[list[_Visited]]:

@@ -151,6 +151,17 @@ def active_pixels(region: Region, decisions: Decisions) -> np.ndarray:
     return reached[1:]
 
 
+def active_count(activity: Activity, rate: float, seed: int) -> int | None:
+    """How many rows or tiles a kernel finds under `decide`'s masks; None if it computes all of them."""
+    if activity.rows is None:
+        return None
+    active = active_pixels(activity.rows, decide(activity, rate, seed))
+    if activity.tiles is None:
+        return int(active.sum())
+    # Behind the last pixel stands the one that tiles name where they have none.
+    return int(np.append(active, False)[activity.tiles.writes].any(axis=1).sum())
+
+
 def group_active(mask: Decided, decisions: Decisions) -> np.ndarray:
     """[G, pixels] bool."""
     taken = decisions[mask.mask]

@@ -41,6 +41,8 @@ def test_every_cell_once_with_its_place_and_its_decisions(table):
     assert [row.cell.task.activation_rate for row in packed] == list(RATES)
     assert [row.latency.median_s for row in packed] == [1e-3 * rate for rate in RATES]
     assert {row.cell.granularity for row in packed} == {(1, 1)}
+    assert [row.count for row in packed] == [9, 18, 36]
+    assert [row.count for row in found if row.cell.task.workload == DENSE] == [None]
     assert all(row.latency.repeats == 90 for row in found)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from lascompile.schedules.cpu.algorithms import DIRECT
 from lascompile.target import parse_target
-from lascompile.tune.activity import Activity, Decided
+from lascompile.tune.activity import Activity, Decided, active_count
 from lascompile.tune.conv_problem import make_problem
 from lascompile.workload import ConvWorkload, Epilogue, WindowShape
 from tests.kernels.calling import Kernel
@@ -56,6 +56,8 @@ def test_a_right_kernel_has_no_fault(name, rate):
 def test_counts_follow_the_rate():
     assert [make_problem(PACKED, ACTIVITY, rate, 0).count for rate in (0.0, 0.5, 1.0)] == [0, 18, 36]
     assert make_problem(DENSE, Activity(), 0.5, 0).count == 36
+    assert [active_count(ACTIVITY, rate, 0) for rate in (0.0, 0.5, 1.0)] == [0, 18, 36]
+    assert active_count(Activity(), 0.5, 0) is None
 
 
 def test_faults_are_found():

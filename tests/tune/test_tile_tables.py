@@ -7,7 +7,7 @@ import pytest
 
 from lascompile.kernels.mask_lists import define_compact
 from lascompile.kernels.tile_lists import define_active_tiles, define_tile_table
-from lascompile.tune.activity import active_pixels, decide, packed_rows
+from lascompile.tune.activity import active_count, active_pixels, decide, packed_rows
 from lascompile.tune.tile_tables import tile_tables
 from lascompile.workload import ROW_SLACK, ActiveTilesWorkload, CompactWorkload, TileTableWorkload
 from tests.kernels.calling import Kernel
@@ -47,6 +47,7 @@ def test_tables_are_those_of_the_kernels(site: Site, reads_packed: bool, packs: 
     made = Kernel(define_tile_table(table))(arrays)
     count = int(arrays["count"][0])
     assert 0 < count < tiles
+    assert active_count(activity, 0.4, seed=5) == count
     np.testing.assert_array_equal(reads, made["input_table"][:count])
     np.testing.assert_array_equal(writes, made["output_table"][:count])
     # What the kernels leave behind the last one is what a problem has there.
