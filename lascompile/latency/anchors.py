@@ -67,4 +67,3 @@ class Anchors:
     def from_list(stored: Sequence[Sequence[Any]]) -> Anchors:
         """The inverse of `to_list`."""
         return Anchors([Anchored(str(row[0]), str(row[1]), float(row[2]), float(row[3])) for row in stored])
-

@@ -10,9 +10,8 @@ from typing import Any
 from lascompile.latency.counts import MaskShape, expected_count
 from lascompile.latency.table import Row
 from lascompile.machine import DataSheet
-from lascompile.plan.algorithms import ALGORITHMS
 from lascompile.records.fields import from_fields
-from lascompile.schedules.cpu.work import WORK
+from lascompile.schedules.backends import BACKENDS, algorithm_of
 from lascompile.schedules.work import Engine, Work
 from lascompile.target import Target
 from lascompile.workload import ConvWorkload, WinogradWorkload
@@ -24,13 +23,15 @@ class KernelCall:
 
     Attributes:
         workload: What is computed.
-        algorithm: By which algorithm.
+        kind: Kind of the target.
+        algorithm: By which of its algorithms.
         decisions: Of its schedule.
         count: Active rows or tiles.
         threads: Threads that run it.
     """
 
     workload: ConvWorkload | WinogradWorkload
+    kind: str
     algorithm: str
     decisions: Any
     count: float
@@ -50,7 +51,7 @@ class KernelCall:
 
     def work(self, engine: Engine) -> Work:
         """What the busiest engine has to do."""
-        return WORK[self.algorithm](self.workload, self.decisions, self.count, engine)
+        return algorithm_of(self.kind, self.algorithm).work(self.workload, self.decisions, self.count, engine)
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,12 @@ class Observation:
 
 def observe(rows: Iterable[Row], sheet: DataSheet) -> list[Observation]:
     """What the convolutions among `rows` had to do on a device with the data sheet `sheet`."""
-    return [_observation(row, sheet) for row in rows if row.cell.algorithm in WORK]
+    return [_observation(row, sheet) for row in rows if _is_known(row)]
+
+
+def _is_known(row: Row) -> bool:
+    backend = BACKENDS.get(row.cell.task.target.kind)
+    return backend is not None and row.cell.algorithm in backend.algorithms
 
 
 def engine_of(target: Target, sheet: DataSheet) -> Engine:
@@ -89,10 +95,10 @@ def engine_of(target: Target, sheet: DataSheet) -> Engine:
 
 def _observation(row: Row, sheet: DataSheet) -> Observation:
     cell, task = row.cell, row.cell.task
-    decisions = from_fields(ALGORITHMS[cell.algorithm].decisions, dict(cell.decisions), "decisions")
+    decisions = from_fields(algorithm_of(task.target.kind, cell.algorithm).decisions, dict(cell.decisions), "decisions")
     assert isinstance(task.workload, ConvWorkload | WinogradWorkload)
     count = row.count if row.count is not None else _expected(row)
-    call = KernelCall(task.workload, cell.algorithm, decisions, count, task.threads)
+    call = KernelCall(task.workload, task.target.kind, cell.algorithm, decisions, count, task.threads)
     return Observation(row, call, engine_of(task.target.target(), sheet))
 
 

@@ -73,7 +73,6 @@ def _winograd(m: int, tolerance: float) -> Algorithm:
         variants=winograd_variants,
         effort=winograd_effort,
         work=winograd_work,
-    work=winograd_work,
         tolerance=tolerance,
         # Two outputs of a tile are at most m - 1 pixels apart, and all of them may see what one of them reads.
         nan_reach=m - 1,

@@ -34,7 +34,7 @@ def _workload(channels: int, side: int, taps: int) -> ConvWorkload:
 
 def _observe(workload: ConvWorkload, rate: float, factor: float = 1.0) -> Observation:
     decisions = default_decisions(workload, TARGET, 2)
-    call = KernelCall(workload, "direct", decisions, round(rate * workload.rows), 2)
+    call = KernelCall(workload, "llvm", "direct", decisions, round(rate * workload.rows), 2)
     seconds = factor * terms(call.work(ENGINE), TRUTH).latency_s
     task = Task(workload, TargetKey.of(TARGET), 2, "made up", rate)
     cell = Cell(task, "direct", "000000000000", vars(decisions).copy(), (4, 4), (channels(workload), 8, 8))
@@ -82,7 +82,7 @@ def test_a_kernel_measured_at_other_counts_keeps_its_own_error(observations: lis
 def test_latency_grows_with_the_count(fitted: Predictor) -> None:
     workload = _workload(128, 28, 9)
     decisions = default_decisions(workload, TARGET, 2)
-    calls = [KernelCall(workload, "direct", decisions, count, 2) for count in range(0, 785, 7)]
+    calls = [KernelCall(workload, "llvm", "direct", decisions, count, 2) for count in range(0, 785, 7)]
     for predictor in (Predictor.from_data_sheet(SHEET, 2), replace(fitted, anchors=type(fitted.anchors)())):
         seconds = [found.latency_s for found in predictor.predict(calls)]
         assert seconds == sorted(seconds)
@@ -97,7 +97,8 @@ def test_it_says_where_its_figure_is_from_and_how_sure_it_is(fitted: Predictor) 
     assert bare.extrapolates and not known.extrapolates
     assert known.low_s <= known.latency_s <= known.high_s
     assert known.high_s / known.low_s < bare.high_s / bare.low_s
-    far = KernelCall(_workload(4096, 56, 9), "direct", default_decisions(_workload(4096, 56, 9), TARGET, 2), 3000, 2)
+    large = _workload(4096, 56, 9)
+    far = KernelCall(large, "llvm", "direct", default_decisions(large, TARGET, 2), 3000, 2)
     assert fitted.predict([far])[0].extrapolates
 
 
