@@ -12,7 +12,7 @@ from lascompile.measure.rounds import Rhythm
 from lascompile.measure.visitor import Visit, Visitor
 from lascompile.records import Failure
 from lascompile.target import parse_target
-from lascompile.tune import trial
+from lascompile.tune import problems
 from lascompile.tune.builder import Builder
 from lascompile.tune.fleet import Fleet
 from tests.measure.stubs import cells
@@ -65,4 +65,4 @@ def test_boards_have_as_long_for_a_visit(monkeypatch):
 
 
 def test_problems_of_a_group_are_made_once_for_all_passes():
-    assert trial._problem.cache_parameters()["maxsize"] > MOST_CELLS
+    assert problems.make_problem.cache_parameters()["maxsize"] > MOST_CELLS
