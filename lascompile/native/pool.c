@@ -247,10 +247,11 @@ static void keep_signals_off(sigset_t *before) {
   pthread_sigmask(SIG_SETMASK, &kept, before);
 }
 
-/* Workers 0 … count - 1; fewer if the system has no more threads, then the callers do more themselves. */
+/* Workers 0 … count - 1; fewer if the system has no more threads, then the callers do more themselves. Waits for nobody:
+ * a worker whose task launches a loop comes here too, while another thread may hold the lock until that worker ends. */
 static void start_workers(int count) {
   if (atomic_load_explicit(&shared->alive, memory_order_acquire) >= count) return;
-  pthread_mutex_lock(&shared->lock);
+  if (pthread_mutex_trylock(&shared->lock)) return;
   sigset_t before;
   keep_signals_off(&before);
   pthread_attr_t attributes;
