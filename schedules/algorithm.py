@@ -32,7 +32,7 @@ class Effort:
 
 @dataclass(frozen=True)
 class Algorithm:
-    """One way to compute a convolution on a kind of target.
+    """One way to compute a convolution on a kind of target, whose type is that of the targets its functions take.
 
     Attributes:
         name: As it stands in plans, records and reports; of one target's algorithms none has the same.
@@ -64,14 +64,14 @@ class Algorithm:
     features: frozenset[str]
     supports: Callable[[Workload], bool]
     decisions: type
-    decide: Callable[[Any, Target, int], Any]
-    space: Callable[[Any, Target, int], Space]
-    describe: Callable[[Any, Any, Target, float], list[float]]
+    decide: Callable[[Any, Any, int], Any]
+    space: Callable[[Any, Any, int], Space]
+    describe: Callable[[Any, Any, Any, float], list[float]]
     schedule: Callable[..., tirx.PrimFunc]
     pack: Callable[[np.ndarray, Any, Any], np.ndarray]
     upcoming: Callable[[Any, tuple[int, ...]], Upcoming] | None
     variants: Callable[[Any], Iterator[tirx.PrimFunc]]
-    effort: Callable[[Any, float, Target], Effort]
+    effort: Callable[[Any, float, Any], Effort]
     work: Callable[[Any, Any, float, Engine], Work]
     tolerance: float
     nan_reach: int | None

@@ -26,7 +26,7 @@ class Backend:
     """
 
     algorithms: Mapping[str, Algorithm]
-    kernels: Mapping[type[Workload], Callable[[Any, Target, int], tirx.PrimFunc]]
+    kernels: Mapping[type[Workload], Callable[[Any, Any, int], tirx.PrimFunc]]
     pipeline: Callable[[], str]
 
     @property

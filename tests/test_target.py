@@ -5,9 +5,10 @@ import platform
 
 import pytest
 
-from lascompile import cpu, target
+from lascompile import cpu
+from lascompile.cpu import cpu_supports, physical_cores
 from lascompile.errors import DeviceError, UsageError
-from lascompile.target import Target, check_runs_here, cpu_supports, parse_target, physical_cores
+from lascompile.target import CpuTarget, CudaTarget, Target, check_runs_here, parse_target, parsing, runs_here
 
 AARCH64 = "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a78"
 
@@ -22,21 +23,36 @@ def test_native_is_this_cpu_with_what_the_system_reports():
 
 
 @pytest.mark.parametrize(
-    ("text", "isa", "bits", "registers", "lanes", "fma"),
+    ("text", "isa", "bits", "registers", "lanes"),
     [
-        ("llvm -mtriple=x86_64-linux-gnu -mcpu=x86-64", "x86", 128, 16, 4, False),
-        ("llvm -mtriple=x86_64-linux-gnu -mcpu=haswell", "x86", 256, 16, 8, True),
-        ("llvm -mtriple=x86_64-linux-gnu -mcpu=skylake-avx512", "x86", 512, 32, 16, True),
-        ("llvm -mtriple=x86_64-linux-gnu -mcpu=znver5", "x86", 512, 32, 16, True),
-        (AARCH64, "arm", 128, 32, 4, True),
-        ("llvm -mtriple=aarch64-linux-gnu", "arm", 128, 32, 4, True),
-        ("cuda -arch=sm_70", "cuda", 0, 0, 0, True),
+        ("llvm -mtriple=x86_64-linux-gnu -mcpu=x86-64", "x86", 128, 16, 4),
+        ("llvm -mtriple=x86_64-linux-gnu -mcpu=haswell", "x86", 256, 16, 8),
+        ("llvm -mtriple=x86_64-linux-gnu -mcpu=skylake-avx512", "x86", 512, 32, 16),
+        ("llvm -mtriple=x86_64-linux-gnu -mcpu=znver5", "x86", 512, 32, 16),
+        (AARCH64, "arm", 128, 32, 4),
+        ("llvm -mtriple=aarch64-linux-gnu", "arm", 128, 32, 4),
     ],
 )
-def test_what_schedules_ask_of_a_target(text, isa, bits, registers, lanes, fma):
+def test_what_schedules_ask_of_a_target(text, isa, bits, registers, lanes):
     found = parse_target(text)
     assert (found.isa, found.vector_bits, found.vector_registers) == (isa, bits, registers)
-    assert (found.lanes, found.has_fma) == (lanes, fma)
+    assert found.lanes == lanes
+
+
+@pytest.mark.parametrize(
+    ("arch", "capability", "shared", "threads"),
+    [("sm_62", 62, 65536, 2048), ("sm_70", 70, 98304, 2048), ("sm_87", 87, 167936, 1536), ("sm_90a", 90, 233472, 2048)],
+)
+def test_what_schedules_ask_of_a_gpu(arch, capability, shared, threads):
+    found = parse_target(f"cuda -arch={arch}")
+    assert isinstance(found, CudaTarget) and found.capability == capability
+    assert (found.limits.shared_bytes, found.limits.threads) == (shared, threads)
+    assert found.limits.block_shared_bytes <= found.limits.shared_bytes
+
+
+def test_a_gpu_newer_than_the_table_may_ask_for_what_the_newest_one_may():
+    assert CudaTarget("sm_100").limits == CudaTarget("sm_90").limits
+    assert CudaTarget("sm_88").limits == CudaTarget("sm_87").limits
 
 
 @pytest.mark.parametrize(
@@ -126,8 +142,8 @@ def native_x86(monkeypatch, name, features) -> Target:
     from tvm.target import codegen
 
     monkeypatch.setattr(codegen, "llvm_get_system_cpu", lambda: name)
-    monkeypatch.setattr(target, "host_features", lambda: features)
-    monkeypatch.setattr(target, "processor", lambda: "x86_64")
+    monkeypatch.setattr(parsing, "host_features", lambda: features)
+    monkeypatch.setattr(parsing, "processor", lambda: "x86_64")
     return parse_target("llvm")
 
 
@@ -224,12 +240,12 @@ def test_features_of_arm(words, features, monkeypatch):
 
 
 def test_what_is_built_for_another_machine_cannot_run_here(monkeypatch):
-    monkeypatch.setattr(target, "processor", lambda: "x86_64")
-    monkeypatch.setattr(target, "cpu_supports", lambda features: [name for name in features if name == "avx512f"])
-    check_runs_here(Target("llvm", "haswell", "x86_64-linux-gnu", ("avx2",)), "tune", "do not")
+    monkeypatch.setattr(runs_here, "processor", lambda: "x86_64")
+    monkeypatch.setattr(runs_here, "cpu_supports", lambda features: [name for name in features if name == "avx512f"])
+    check_runs_here(CpuTarget("haswell", "x86_64-linux-gnu", ("avx2",)), "tune", "do not")
     for other, says in (
-        (Target("llvm", "generic", "aarch64-linux-gnu"), "this machine is x86_64 and the target aarch64"),
-        (Target("llvm", "skx", "x86_64-linux-gnu", ("avx2", "avx512f")), "this CPU lacks avx512f, which skx has"),
+        (CpuTarget("generic", "aarch64-linux-gnu"), "this machine is x86_64 and the target aarch64"),
+        (CpuTarget("skx", "x86_64-linux-gnu", ("avx2", "avx512f")), "this CPU lacks avx512f, which skx has"),
     ):
         with pytest.raises(DeviceError, match=f"^tune runs what it builds, but {says}; do not$"):
             check_runs_here(other, "tune", "do not")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from lascompile import __version__
 from lascompile.analysis.blocks import Block
 from lascompile.analysis.gates import Gate
 from lascompile.codegen import Signature
-from lascompile.cpu import TILE_FEATURES
 from lascompile.lower.kernels import ScheduledKernel, Scheduler
 from lascompile.lower.memory import MemoryPlan
 from lascompile.lower.parts import StepParts, find_parts
@@ -60,11 +58,10 @@ def compose_manifest(
 
 
 def _needed(target: Target, program: Program) -> Target:
-    """`target`, without the instruction sets that only some kernels use and none here does."""
+    """`target`, as far as the kernels of `program` ask for it."""
     kernels = [step.kernel for step in program.steps if isinstance(step.kernel, ScheduledKernel)]
     used = {name for kernel in kernels if kernel.algorithm is not None for name in kernel.algorithm.features}
-    kept = tuple(name for name in target.features if name not in TILE_FEATURES or name in used)
-    return replace(target, features=kept)
+    return target.needed(used)
 
 
 def _tensor(buffer: Buffer) -> TensorSpec:

@@ -46,7 +46,7 @@ def write_artifact(
         def on_kernel(done: int, total: int) -> None:
             say(f"scheduling kernel {done} of {total}", 0.2 + 0.4 * done / total)
 
-        link = link_function(scheduler.target.mtriple)
+        link = link_function(scheduler.target.host_triple)
         signature = build_library(program, scheduler.target, aside / _UNNAMED_LIBRARY, link, on_kernel, objects)
         library = _name_library(aside)
         say("writing weights", 0.95)

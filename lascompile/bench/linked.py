@@ -20,7 +20,7 @@ def load_linked(func: tirx.PrimFunc, target: Target, threads: int) -> tvm.runtim
     executable = tvm.compile(module, target=target.to_tvm(), tir_pipeline=register_pipeline())
     with tempfile.TemporaryDirectory(prefix="lascompile-") as folder:
         path = Path(folder) / "kernel.so"
-        executable.export_library(str(path), fcompile=link_function(target.mtriple))
+        executable.export_library(str(path), fcompile=link_function(target.host_triple))
         library = tvm.runtime.load_module(str(path))
     use_threads(library, threads)
     return library

@@ -21,7 +21,7 @@ from lascompile.kernels.definition import BufferSpec, define
 from lascompile.runtime.memory import aligned, allocate_block, as_tensor
 from lascompile.schedules.cpu import tile_unit
 from lascompile.schedules.cpu.bfloat16 import split
-from lascompile.target import Target
+from lascompile.target import CpuTarget
 
 GEMM, TILES, MEMORY, SECOND_LEVEL = "gemm", "tiles", "memory", "second_level"
 
@@ -58,7 +58,7 @@ class Peak:
     run: Callable[[], object]
 
 
-def peaks(target: Target, threads: int, memory_bytes: int = _MEMORY_BYTES) -> Iterator[Peak]:
+def peaks(target: CpuTarget, threads: int, memory_bytes: int = _MEMORY_BYTES) -> Iterator[Peak]:
     """Those that `target`, which is this machine, has.
 
     Args:
@@ -84,7 +84,7 @@ def gemm(threads: int, side: int = _GEMM_SIDE) -> Peak:
     return Peak(GEMM, 2.0 * side**3, lambda: torch.mm(left, right, out=product))
 
 
-def _tile_products(target: Target, threads: int) -> Peak:
+def _tile_products(target: CpuTarget, threads: int) -> Peak:
     """Four sums of tiles at once, operands from the first-level cache: what a kernel does if nothing is in its way."""
 
     def body(b: dict[str, tirx.Var]) -> None:
@@ -109,7 +109,7 @@ def _tile_products(target: Target, threads: int) -> Peak:
     return Peak(TILES, float(threads * _TILE_STEPS * 4 * _TILE_FLOPS), run)
 
 
-def _reading(name: str, target: Target, threads: int, nbytes: int, slices: int, passes: int) -> Peak:
+def _reading(name: str, target: CpuTarget, threads: int, nbytes: int, slices: int, passes: int) -> Peak:
     """Each thread sums up its part of `nbytes`, several times over; the next run does so with the next slice."""
     width = max(1, target.lanes)
     each = nbytes // 4 // threads // (_VECTORS * width)
@@ -134,7 +134,7 @@ def _reading(name: str, target: Target, threads: int, nbytes: int, slices: int, 
 
 
 def _compile(
-    target: Target, threads: int, arrays: dict[str, np.ndarray], body: Callable[[dict[str, tirx.Var]], None]
+    target: CpuTarget, threads: int, arrays: dict[str, np.ndarray], body: Callable[[dict[str, tirx.Var]], None]
 ) -> Callable[..., object]:
     """The kernel `body` over `arrays`."""
     specs: dict[str, BufferSpec] = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}

@@ -13,7 +13,7 @@ from lascompile.machine import DataSheet
 from lascompile.records.fields import from_fields
 from lascompile.schedules.backends import BACKENDS, algorithm_of
 from lascompile.schedules.work import Engine, Work
-from lascompile.target import Target
+from lascompile.target import CpuTarget, Target
 from lascompile.workload import ConvWorkload, WinogradWorkload
 
 
@@ -90,7 +90,9 @@ def _is_known(row: Row) -> bool:
 
 def engine_of(target: Target, sheet: DataSheet) -> Engine:
     """The engine that code for `target` runs on."""
-    return Engine(max(1, target.lanes), target.vector_registers, sheet.engine_memory_bytes)
+    if isinstance(target, CpuTarget):  # code may use less than the device has
+        return Engine(target.lanes, target.vector_registers, sheet.engine_memory_bytes)
+    return Engine(sheet.vector_lanes, sheet.vector_registers, sheet.engine_memory_bytes)
 
 
 def _observation(row: Row, sheet: DataSheet) -> Observation:

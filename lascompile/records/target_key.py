@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lascompile.cpu import FEATURES
-from lascompile.target import Target
+from lascompile.target import CpuTarget, CudaTarget, Target
 
 _X86 = ("avx", "avx2", "fma", "avx512f", "avx512vl", "avx512bw", "avx512dq", "avx512bf16", "amx-tile", "amx-bf16")
 _ARM = ("neon", "fullfp16", "bf16", "sve", "sve2")
@@ -34,19 +34,20 @@ class TargetKey:
     @staticmethod
     def of(target: Target) -> TargetKey:
         """The key of `target`."""
-        if target.kind == "cuda":
-            return TargetKey("cuda", target.arch)
+        if isinstance(target, CudaTarget):
+            return TargetKey(target.kind, target.arch)
+        assert isinstance(target, CpuTarget)
         attributes = (attribute for attribute in target.mattr if attribute[1:] not in FEATURES)
         features = FEATURES_THAT_MATTER.intersection(target.features).union(attributes)
-        return TargetKey("llvm", target.mtriple.partition("-")[0], target.mcpu, tuple(sorted(features)))
+        return TargetKey(target.kind, target.mtriple.partition("-")[0], target.mcpu, tuple(sorted(features)))
 
     def target(self) -> Target:
         """A target that has this key, and nothing that the key leaves out: enough to tell which schedules there are."""
-        if self.kind == "cuda":
-            return Target("cuda", arch=self.arch)
+        if self.kind == CudaTarget.kind:
+            return CudaTarget(self.arch)
         features = tuple(name for name in self.features if name in FEATURES)
         attributes = tuple(name for name in self.features if name not in FEATURES)
-        return Target("llvm", self.mcpu, f"{self.arch}-linux-gnu", features, attributes)
+        return CpuTarget(self.mcpu, f"{self.arch}-linux-gnu", features, attributes)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.mcpu or self.arch}"

@@ -1,105 +1,22 @@
-"""What an artifact is built for: the kind of code, LLVM's name of the CPU, and what that CPU must have."""
+"""Targets as users write them."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import shlex
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lascompile.cpu import ARM_FEATURES, X86_FEATURES, cpu_supports, host_features, physical_cores, processor
-from lascompile.errors import DeviceError, UsageError
-
-if TYPE_CHECKING:
-    import tvm
-
-__all__ = ["Target", "check_runs_here", "cpu_supports", "parse_target", "physical_cores"]
+from lascompile.cpu import ARM_FEATURES, X86_FEATURES, host_features, processor
+from lascompile.errors import UsageError
+from lascompile.target.base import Target
+from lascompile.target.cpu_target import CpuTarget
+from lascompile.target.cuda_target import CudaTarget
 
 KINDS = ("llvm", "cuda")
 NATIVE = "native"
 _OPTIONS = {"llvm": ("mcpu", "mtriple", "mattr"), "cuda": ("arch",)}
 _FAMILIES = {"x86_64": X86_FEATURES, "aarch64": ARM_FEATURES}
-
-
-@dataclass(frozen=True)
-class Target:
-    """A device that code is made for. Made by `parse_target`; equal targets run each other's code."""
-
-    kind: str
-    """`llvm` or `cuda`."""
-    mcpu: str = ""
-    """LLVM's name of the CPU, never `native`; empty for `cuda`."""
-    mtriple: str = ""
-    features: tuple[str, ...] = ()
-    """Instruction sets that the code may use, by LLVM's names, sorted: a CPU that lacks one cannot run it."""
-    mattr: tuple[str, ...] = ()
-    """Where the CPU differs from what LLVM knows under its name: `+name` and `-name`."""
-    arch: str = ""
-    """`sm_70` and the like; empty for `llvm`."""
-
-    @property
-    def isa(self) -> str:
-        """The family that schedules are written for: `x86`, `arm` or `cuda`."""
-        if self.kind == "cuda":
-            return "cuda"
-        return "arm" if self.mtriple.startswith("aarch64") else "x86"
-
-    @property
-    def vector_bits(self) -> int:
-        """Width of a vector register: 512, 256 or 128; 0 for a GPU."""
-        if self.isa == "x86":
-            return 512 if self.has("avx512f") else 256 if self.has("avx2") else 128
-        return 128 if self.isa == "arm" else 0
-
-    @property
-    def vector_registers(self) -> int:
-        """How many vector registers a kernel can hold its tile in; 0 for a GPU."""
-        if self.isa == "x86":
-            return 32 if self.has("avx512f") else 16
-        return 32 if self.isa == "arm" else 0
-
-    @property
-    def lanes(self) -> int:
-        """float32 values in a vector register."""
-        return self.vector_bits // 32
-
-    @property
-    def has_fma(self) -> bool:
-        """Whether multiply and add are one instruction."""
-        return self.has("fma") or self.has("neon") or self.kind == "cuda"
-
-    def has(self, feature: str) -> bool:
-        """Whether code may use the instruction set `feature` (LLVM's name)."""
-        return feature in self.features
-
-    def to_tvm(self) -> tvm.target.Target:
-        """The same as TVM's target, its own host."""
-        from tvm.target import Target as TvmTarget
-
-        if self.kind == "cuda":
-            return TvmTarget({"kind": "cuda", "arch": self.arch})
-        spec = {"kind": "llvm", "mcpu": self.mcpu, "mtriple": self.mtriple, "mattr": list(self.mattr)}
-        return TvmTarget(spec, host=spec)
-
-    def to_dict(self) -> dict[str, Any]:
-        """What a manifest records."""
-        if self.kind == "cuda":
-            return {"kind": self.kind, "arch": self.arch}
-        return {
-            "kind": self.kind,
-            "mcpu": self.mcpu,
-            "mtriple": self.mtriple,
-            "features": list(self.features),
-            "vector_bits": self.vector_bits,
-        }
-
-    def __str__(self) -> str:
-        """As it is written on the command line."""
-        if self.kind == "cuda":
-            return f"cuda -arch={self.arch}"
-        attributes = f" -mattr={','.join(self.mattr)}" if self.mattr else ""
-        return f"llvm -mtriple={self.mtriple} -mcpu={self.mcpu}{attributes}"
 
 
 def parse_target(text: str, mcpu: str = NATIVE) -> Target:
@@ -125,29 +42,6 @@ def parse_target(text: str, mcpu: str = NATIVE) -> Target:
     if mcpu != NATIVE and named != mcpu:
         raise UsageError(f"target {text!r} names the CPU {named!r}, --mcpu {mcpu!r}: give one of them")
     return _llvm_target(named, spec.get("mtriple", ""), tuple(spec.get("mattr", ())))
-
-
-def check_runs_here(target: Target, who: str, instead: str) -> None:
-    """Check that this machine can run what is built for `target`.
-
-    Args:
-        target: Of kind `llvm`.
-        who: Wants to run it, as the error names it.
-        instead: What the user may do where it cannot run.
-
-    Raises:
-        DeviceError: It cannot.
-    """
-    built_for = target.mtriple.partition("-")[0]
-    if built_for != processor():
-        raise DeviceError(
-            f"{who} runs what it builds, but this machine is {processor()} and the target {built_for}; {instead}"
-        )
-    missing = cpu_supports(target.features)
-    if missing:
-        raise DeviceError(
-            f"{who} runs what it builds, but this CPU lacks {', '.join(missing)}, which {target.mcpu} has; {instead}"
-        )
 
 
 def _read_spec(text: str) -> dict[str, Any]:
@@ -215,15 +109,15 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, str) else [str(item) for item in value]
 
 
-def _cuda_target(text: str, arch: str | None) -> Target:
+def _cuda_target(text: str, arch: str | None) -> CudaTarget:
     if not arch:
         raise UsageError(f"target {text!r} names no GPU architecture: write it as 'cuda -arch=sm_70'")
     if not (arch.startswith("sm_") and arch[3:].rstrip("a").isdigit()):
         raise UsageError(f"target {text!r}: no such GPU architecture {arch!r} (sm_62, sm_70, sm_87 ...)")
-    return Target("cuda", arch=arch)
+    return CudaTarget(arch)
 
 
-def _llvm_target(mcpu: str, mtriple: str, mattr: tuple[str, ...]) -> Target:
+def _llvm_target(mcpu: str, mtriple: str, mattr: tuple[str, ...]) -> CpuTarget:
     from tvm.target import codegen
 
     mtriple = mtriple or f"{processor()}-linux-gnu"
@@ -237,7 +131,7 @@ def _llvm_target(mcpu: str, mtriple: str, mattr: tuple[str, ...]) -> Target:
         hint = _of_another_family(mcpu) or _did_you_mean(mcpu, _cpus(mtriple))
         raise UsageError(f"CPU {mcpu!r}: LLVM knows none of that name for {mtriple}{hint}")
     features = _llvm_features(mcpu, mtriple, mattr) & set(family)
-    return Target("llvm", mcpu, mtriple, tuple(sorted(features)), mattr)
+    return CpuTarget(mcpu, mtriple, tuple(sorted(features)), mattr)
 
 
 def _corrections(mcpu: str, mtriple: str, family: dict[str, tuple[str, ...]]) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ def build_library(path: Path, target: Target) -> None:
     x = te.placeholder((64,), name="x")
     y = te.compute((64,), lambda i: te.exp(x[i] * 0.0) + x[i], name="y")
     module = tvm.compile(te.create_prim_func([x, y]), target=target.to_tvm())
-    module.export_library(path, fcompile=link_function(target.mtriple))
+    module.export_library(path, fcompile=link_function(target.host_triple))
 
 
 def run_library(path: Path) -> None:

@@ -48,7 +48,7 @@ class Builder:
 
     def __init__(self, target: Target, processes: int, timeout_s: float = 60.0) -> None:
         self._target = target
-        self._link = link_function(target.mtriple)
+        self._link = link_function(target.host_triple)
         self._timeout_s = timeout_s
         self._folder = tempfile.TemporaryDirectory(prefix="lascompile-tune-")
         self._pool = PopenPoolExecutor(

@@ -13,7 +13,7 @@ from lascompile.schedules.cpu import rows
 from lascompile.schedules.cpu.algorithms import ALGORITHMS
 from lascompile.schedules.cpu.lists import schedule_lines
 from lascompile.schedules.cpu.pipeline import register_pipeline
-from lascompile.target import Target
+from lascompile.target import CpuTarget
 from lascompile.workload import (
     ActiveTilesWorkload,
     ActiveWorkload,
@@ -29,11 +29,11 @@ from lascompile.workload import (
 )
 
 
-def _by_lines(define: Callable[[Any], tirx.PrimFunc]) -> Callable[[Any, Target, int], tirx.PrimFunc]:
+def _by_lines(define: Callable[[Any], tirx.PrimFunc]) -> Callable[[Any, CpuTarget, int], tirx.PrimFunc]:
     return lambda workload, target, threads: schedule_lines(define(workload))
 
 
-def _by_threads(schedule: Callable[[Any, int], tirx.PrimFunc]) -> Callable[[Any, Target, int], tirx.PrimFunc]:
+def _by_threads(schedule: Callable[[Any, int], tirx.PrimFunc]) -> Callable[[Any, CpuTarget, int], tirx.PrimFunc]:
     return lambda workload, target, threads: schedule(workload, threads)
 
 

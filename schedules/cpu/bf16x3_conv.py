@@ -18,7 +18,7 @@ from lascompile.schedules.cpu.bf16x3_loops import (
 )
 from lascompile.schedules.cpu.vectors import LINE_BYTES
 from lascompile.schedules.weight_stream import OWN_WEIGHTS, Stream, Upcoming
-from lascompile.target import Target
+from lascompile.target import CpuTarget
 from lascompile.workload import ConvWorkload
 
 _PACKED_BYTES = 512 * 1024
@@ -54,7 +54,7 @@ class TileDecisions:
         return Nest(self.channel_walkers, self.row_walkers, self.packed_groups, self.depth_parts)
 
 
-def default_decisions(workload: ConvWorkload, target: Target, threads: int) -> TileDecisions:
+def default_decisions(workload: ConvWorkload, target: CpuTarget, threads: int) -> TileDecisions:
     """Rows are dealt out if there are enough of them for the weights, else channels.
 
     In the first case a core finds the rows that it wrote itself, in the second it reads its own share of the weights

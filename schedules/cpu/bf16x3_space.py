@@ -5,14 +5,14 @@ from __future__ import annotations
 from lascompile.schedules.cpu.bf16x3_conv import TileDecisions, default_decisions
 from lascompile.schedules.cpu.bf16x3_loops import GROUP_ROWS, STEP, can_cut_depth, channel_blocks, steps
 from lascompile.schedules.space import Space
-from lascompile.target import Target
+from lascompile.target import CpuTarget
 from lascompile.workload import ConvWorkload
 
 _MOST_PACKED_BYTES = 4 * 1024 * 1024
 _MOST_DEPTH_PARTS = 16
 
 
-def bf16x3_space(workload: ConvWorkload, target: Target, threads: int) -> Space:
+def bf16x3_space(workload: ConvWorkload, target: CpuTarget, threads: int) -> Space:
     """What may be decided for `workload`."""
     default = default_decisions(workload, target, threads)
     groups = -(-workload.rows // GROUP_ROWS)
@@ -34,7 +34,7 @@ def bf16x3_space(workload: ConvWorkload, target: Target, threads: int) -> Space:
     return Space.around(default, values, allows)
 
 
-def bf16x3_features(workload: ConvWorkload, decisions: TileDecisions, target: Target, rate: float) -> list[float]:
+def bf16x3_features(workload: ConvWorkload, decisions: TileDecisions, target: CpuTarget, rate: float) -> list[float]:
     """Numbers that tell points of the space apart by what they cost; as `row_conv_features`."""
     active = workload.rows * (rate if workload.counted else 1.0)
     groups = max(1.0, active / GROUP_ROWS)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from lascompile.schedules.algorithm import Effort
 from lascompile.schedules.cpu import bf16x3_loops as tiles
-from lascompile.target import Target
+from lascompile.target import CpuTarget
 from lascompile.workload import ConvWorkload, WinogradWorkload, channel_stride
 
 _FMAS_PER_CYCLE = 2
@@ -24,7 +24,7 @@ _PACKING_CYCLES = 12
 _FLOAT_BYTES = 4
 
 
-def direct_effort(workload: ConvWorkload, rows: float, target: Target) -> Effort:
+def direct_effort(workload: ConvWorkload, rows: float, target: CpuTarget) -> Effort:
     """Of a direct convolution of so many `rows`."""
     depth = workload.taps * workload.in_channels // workload.groups
     fmas = rows * depth * channel_stride(workload.out_channels)
@@ -32,7 +32,7 @@ def direct_effort(workload: ConvWorkload, rows: float, target: Target) -> Effort
     return Effort(cycles, _FLOAT_BYTES * depth * workload.out_channels)
 
 
-def bf16x3_effort(workload: ConvWorkload, rows: float, target: Target) -> Effort:
+def bf16x3_effort(workload: ConvWorkload, rows: float, target: CpuTarget) -> Effort:
     """Of a convolution of so many `rows` on the tile matrix unit."""
     groups = -(-rows // tiles.GROUP_ROWS)
     depth = tiles.steps(workload)
@@ -42,7 +42,7 @@ def bf16x3_effort(workload: ConvWorkload, rows: float, target: Target) -> Effort
     return Effort(products + packing, _FLOAT_BYTES * weights)
 
 
-def winograd_effort(workload: WinogradWorkload, tiles: float, target: Target) -> Effort:
+def winograd_effort(workload: WinogradWorkload, tiles: float, target: CpuTarget) -> Effort:
     """Of a Winograd convolution of so many `tiles`."""
     lanes = max(1, target.lanes)
     channels = workload.in_channels * channel_stride(workload.out_channels)

@@ -10,7 +10,7 @@ from tvm.s_tir import Schedule
 from lascompile.kernels.row_conv import define_row_conv, weight_shape
 from lascompile.schedules.cpu.prefetch import CHANNEL_BLOCKS, PREFETCH, prefetch_weights
 from lascompile.schedules.guard import ROW_TILES, guard_rows
-from lascompile.target import Target
+from lascompile.target import CpuTarget
 from lascompile.workload import ROW_SLACK, ConvWorkload, channel_stride
 
 _WEIGHTS_OUTWEIGH_ROWS = 1.0
@@ -49,7 +49,7 @@ class Decisions:
     prefetch: int = 0
 
 
-def default_decisions(workload: ConvWorkload, target: Target, threads: int) -> Decisions:
+def default_decisions(workload: ConvWorkload, target: CpuTarget, threads: int) -> Decisions:
     """Decisions that are good before anything was measured.
 
     The tile fills the vector registers with sums, less what holds weights. Where there are more weights than rows to
@@ -80,7 +80,7 @@ def _lines_to_prefetch(workload: ConvWorkload, step_floats: int, tile_rows: int)
     return max(1, -(-step_floats // (16 * tiles)))
 
 
-def _register_tile(workload: ConvWorkload, target: Target) -> tuple[int, int]:
+def _register_tile(workload: ConvWorkload, target: CpuTarget) -> tuple[int, int]:
     """Channels and rows of the register tile."""
     widths = block_widths(workload, target.lanes)
     width = max((w for w in widths if w <= 2 * target.lanes), default=min(widths))

@@ -7,7 +7,7 @@ from math import ceil
 from lascompile.kernels.row_conv import channel_blocks, weight_shape
 from lascompile.schedules.cpu.row_conv import Decisions, block_widths, default_decisions
 from lascompile.schedules.space import Space
-from lascompile.target import Target
+from lascompile.target import CpuTarget
 from lascompile.workload import ROW_SLACK, ConvWorkload, channel_stride
 
 _MOST_VECTORS = 4
@@ -22,7 +22,7 @@ _PREFETCH_LINES = (0, 1, 2, 4, 8)
 _LINE_FLOATS = 16
 
 
-def row_conv_space(workload: ConvWorkload, target: Target, threads: int) -> Space:
+def row_conv_space(workload: ConvWorkload, target: CpuTarget, threads: int) -> Space:
     """What may be decided for `workload`."""
     default = default_decisions(workload, target, threads)
     depth = weight_shape(workload, default.width)[2]
@@ -54,7 +54,7 @@ def row_conv_space(workload: ConvWorkload, target: Target, threads: int) -> Spac
     return Space.around(default, values, allows)
 
 
-def row_conv_features(workload: ConvWorkload, decisions: Decisions, target: Target, rate: float) -> list[float]:
+def row_conv_features(workload: ConvWorkload, decisions: Decisions, target: CpuTarget, rate: float) -> list[float]:
     """Numbers that tell points of the space apart by what they cost; the same quantities for every workload.
 
     Args:

@@ -10,7 +10,7 @@ from tvm import tirx
 from lascompile.schedules.cpu import winograd_weights
 from lascompile.schedules.cpu.winograd_loops import define_winograd
 from lascompile.schedules.cpu.winograd_weights import Nest, channel_blocks
-from lascompile.target import Target
+from lascompile.target import CpuTarget
 from lascompile.workload import WinogradWorkload, channel_stride
 
 _MOST_ROWS = 14
@@ -40,7 +40,7 @@ class WinogradDecisions(Nest):
     """The choices of one schedule; see `Nest`."""
 
 
-def default_decisions(workload: WinogradWorkload, target: Target, threads: int) -> WinogradDecisions:
+def default_decisions(workload: WinogradWorkload, target: CpuTarget, threads: int) -> WinogradDecisions:
     """Decisions that are good before anything was measured.
 
     Where there are more weights than inputs, cores share out the weights, so that they come from memory once; else

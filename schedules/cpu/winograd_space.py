@@ -8,7 +8,7 @@ from math import ceil
 from lascompile.schedules.cpu.winograd import WinogradDecisions, default_decisions
 from lascompile.schedules.cpu.winograd_weights import channel_blocks, weight_shape
 from lascompile.schedules.space import Space
-from lascompile.target import Target
+from lascompile.target import CpuTarget
 from lascompile.workload import WinogradWorkload, channel_stride
 
 _HEIGHTS = (1, 2, 3, 4, 6, 7, 8, 12, 14, 16, 24, 28)
@@ -25,7 +25,7 @@ _MOST_CHUNK_BYTES = 16 << 20
 _MOST_PANEL_BYTES = 2 << 20
 
 
-def winograd_space(workload: WinogradWorkload, target: Target, threads: int) -> Space:
+def winograd_space(workload: WinogradWorkload, target: CpuTarget, threads: int) -> Space:
     """What may be decided for `workload`."""
     default = default_decisions(workload, target, threads)
     depth, stride, lanes = workload.in_channels, channel_stride(workload.out_channels), target.lanes
@@ -64,7 +64,7 @@ def winograd_space(workload: WinogradWorkload, target: Target, threads: int) -> 
 
 
 def winograd_features(
-    workload: WinogradWorkload, decisions: WinogradDecisions, target: Target, rate: float
+    workload: WinogradWorkload, decisions: WinogradDecisions, target: CpuTarget, rate: float
 ) -> list[float]:
     """Numbers that tell points of the space apart by what they cost; as `row_conv_features`."""
     highest, vectors = decisions.tile_heights[0], ceil(decisions.width / target.lanes)

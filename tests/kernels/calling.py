@@ -11,7 +11,7 @@ from tvm import tirx
 
 from lascompile.runtime.memory import ALIGNMENT
 from lascompile.schedules.cpu.pipeline import register_pipeline
-from lascompile.target import Target, parse_target
+from lascompile.target import CpuTarget, parse_target
 
 SENTINEL = np.float32(-12345.0)
 """What stands in a buffer before a kernel writes it."""
@@ -24,9 +24,11 @@ Arrays = Mapping[str, np.ndarray]
 
 
 @cache
-def target_of(text: str) -> Target:
+def target_of(text: str) -> CpuTarget:
     """The target that `text` names."""
-    return parse_target(text)
+    target = parse_target(text)
+    assert isinstance(target, CpuTarget)
+    return target
 
 
 def compiled(func: tirx.PrimFunc, target: str = "llvm") -> tvm.runtime.Executable:

@@ -15,11 +15,11 @@ from lascompile.machine import DEVICES
 from lascompile.records import Latency, TargetKey, Task, Versions
 from lascompile.schedules.cpu.row_conv import default_decisions
 from lascompile.schedules.work import Engine
-from lascompile.target import Target
+from lascompile.target import CpuTarget
 from lascompile.workload import ConvWorkload
 
 SHEET = DEVICES["zen4"]
-TARGET = Target("llvm", "znver4", "x86_64-linux-gnu", ("avx", "avx2", "avx512f", "fma"))
+TARGET = CpuTarget("znver4", "x86_64-linux-gnu", ("avx", "avx2", "avx512f", "fma"))
 ENGINE = Engine(SHEET.vector_lanes, SHEET.vector_registers, SHEET.engine_memory_bytes)
 TRUTH = replace(Rates.of(SHEET, 2), fma_s=1.3 * Rates.of(SHEET, 2).fma_s, launch_s=3e-6)
 RATES = (0.25, 0.5, 1.0)

@@ -1,0 +1,9 @@
+"""What an artifact is built for: a type for each kind of target, and how users spell them."""
+
+from lascompile.target.base import Target
+from lascompile.target.cpu_target import CpuTarget
+from lascompile.target.cuda_target import CudaTarget
+from lascompile.target.parsing import parse_target
+from lascompile.target.runs_here import check_runs_here
+
+__all__ = ["CpuTarget", "CudaTarget", "Target", "check_runs_here", "parse_target"]
