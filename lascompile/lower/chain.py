@@ -165,7 +165,7 @@ class ChainFinder:
     def _absorb_residual(self, chain: Chain, node: ir.Node) -> bool:
         a, b = node.inputs
         other = b if a is chain.output else a
-        if other is None or other is chain.output or elementwise.operand_kind(other, node.outputs[0]) != "map":
+        if other is None or other is chain.output or not _adds_pixel_by_pixel(chain.output, other, node.outputs[0]):
             return False
         if chain.residual is not None or (chain.gate is not None and (chain.gate.otherwise or chain.after)):
             return False
@@ -177,6 +177,11 @@ class ChainFinder:
         chain.residual = other
         chain.adds_behind_gate = chain.gate is not None
         return True
+
+
+def _adds_pixel_by_pixel(value: ir.Value, other: ir.Value, total: ir.Value) -> bool:
+    """True if both summands have the shape of the sum: an Add that broadcasts either has a larger result than it."""
+    return all(elementwise.operand_kind(summand, total) == "map" for summand in (value, other))
 
 
 def is_row_convolution(node: ir.Node) -> bool:
