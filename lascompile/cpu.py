@@ -164,6 +164,16 @@ def physical_cores() -> int:
     return max(1, min(len(cores), int(quota) if quota else len(cores)))
 
 
+def default_threads() -> int:
+    """Threads to compute on where nobody says how many: the physical cores, within the limits of the environment.
+
+    OMP_NUM_THREADS and OMP_THREAD_LIMIT are how containers and batch systems tell numerical programs to keep to their
+    share. The first may be a list, of which the first number counts; what is no positive number limits nothing.
+    """
+    said = (os.environ.get(name, "").partition(",")[0].strip() for name in ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT"))
+    return min([physical_cores(), *(int(limit) for limit in said if limit.isdecimal() and int(limit) > 0)])
+
+
 def _x86_flags() -> set[str]:
     """The flags that all cores have."""
     cores = [set(line.split()) for line in _cpuinfo_fields("flags")]

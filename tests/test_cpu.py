@@ -73,3 +73,23 @@ def test_what_all_threads_have_waited(monkeypatch, tmp_path):
 
 def test_what_the_threads_of_this_process_have_waited():
     assert cpu.waited_for_cpu_s() >= 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "threads"),
+    [
+        ({}, 8),
+        ({"OMP_NUM_THREADS": "3"}, 3),
+        ({"OMP_NUM_THREADS": "3,2"}, 3),
+        ({"OMP_NUM_THREADS": "100"}, 8),
+        ({"OMP_NUM_THREADS": "4", "OMP_THREAD_LIMIT": "2"}, 2),
+        *(({"OMP_NUM_THREADS": said}, 8) for said in ("", "0", "-1", "many", "1.5", ",")),
+    ],
+)
+def test_the_environment_limits_the_threads(limits, threads, monkeypatch):
+    for name in ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, said in limits.items():
+        monkeypatch.setenv(name, said)
+    monkeypatch.setattr(cpu, "physical_cores", lambda: 8)
+    assert cpu.default_threads() == threads

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from lascompile import __version__
-from lascompile.cpu import cpu_supports, physical_cores, processor
+from lascompile.cpu import cpu_supports, default_threads, processor
 from lascompile.errors import ArtifactError, DeviceError, UsageError
 from lascompile.manifest import CONSTANTS_NAME, Manifest, MaskSpec, check_files
+from lascompile.runtime.contexts import Contexts
 from lascompile.runtime.library import load_executable
 from lascompile.runtime.memory import aligned, aligned_empty, allocate_block, as_tensor, views
 from lascompile.runtime.pool import ThreadPool
@@ -24,7 +24,7 @@ def load(path: str | Path, threads: int | None = None) -> Artifact:
 
     Args:
         path: What `build` wrote.
-        threads: Threads to run on; by default the physical cores that this process may use.
+        threads: Threads to run on; by default as `lascompile.cpu.default_threads` says.
 
     Raises:
         ArtifactError: It is no artifact, or is damaged, or is of another version.
@@ -34,8 +34,22 @@ def load(path: str | Path, threads: int | None = None) -> Artifact:
     return Artifact(Path(path), threads)
 
 
+class _Context:
+    """What one call at a time uses: a workspace, and the library's functions, whose sequencer has a state."""
+
+    def __init__(self, library: Path, manifest: Manifest) -> None:
+        self.executable = load_executable(library)
+        self.main, self.forced = self.executable["main"], self.executable["forced"]
+        self.arrays = views(allocate_block(manifest.workspace_bytes), manifest.workspace)
+        self.tensors = [as_tensor(array) for array in self.arrays]
+
+    def decision(self, mask: MaskSpec) -> np.ndarray:
+        """Where the decisions of `mask` stand."""
+        return self.arrays[mask.workspace].reshape(mask.shape)
+
+
 class Artifact:
-    """A compiled model. Calls are serialised: the workspace is allotted once and used by one call at a time."""
+    """A compiled model. May be called from any number of threads; see docs/runtime.md for how they share the CPUs."""
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
         self.path = path
@@ -44,14 +58,12 @@ class Artifact:
         _check_device(path, self.manifest)
         check_files(path, self.manifest)
         self.threads = _checked_threads(threads)
-        self._executable = load_executable(path / self.manifest.library)
-        self._pool = ThreadPool(path / self.manifest.library)
-        self._main, self._forced = self._executable["main"], self._executable["forced"]
+        library = path / self.manifest.library
+        # More calls at a time than threads would take the CPUs from each other, not from anybody else.
+        self._contexts = Contexts(lambda: _Context(library, self.manifest), self.threads)
+        self._pool = ThreadPool(library)
         self._constant_arrays = views(_read_block(path), self.manifest.constants)
         self._constants = [as_tensor(array) for array in self._constant_arrays]
-        self._workspace_arrays = views(allocate_block(self.manifest.workspace_bytes), self.manifest.workspace)
-        self._workspace = [as_tensor(array) for array in self._workspace_arrays]
-        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         model, target, blocks = self.manifest.onnx["name"], self.manifest.target, self.manifest.blocks
@@ -77,14 +89,14 @@ class Artifact:
         Raises:
             UsageError: An input is missing, or of the wrong shape or element type.
         """
-        with self._lock:
-            return self._call(self._main, inputs)
+        with self._contexts.lent() as context:
+            return self._call(context, context.main, inputs)
 
     def run_with_masks(self, *inputs: Any) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:  # noqa: ANN401
         """Run the model; its outputs, and by name the mask decisions that it took, as bool arrays."""
-        with self._lock:
-            outputs = self._call(self._main, inputs)
-            decisions = {mask.name: self._decision(mask) != 0 for mask in self.manifest.masks}
+        with self._contexts.lent() as context:
+            outputs = self._call(context, context.main, inputs)
+            decisions = {mask.name: context.decision(mask) != 0 for mask in self.manifest.masks}
         return outputs, decisions
 
     def active_pixels(self, decisions: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -103,10 +115,10 @@ class Artifact:
             UsageError: A mask is missing, unknown, or of the wrong shape.
         """
         self._check_masks(masks)
-        with self._lock:
+        with self._contexts.lent() as context:
             for mask in self.manifest.masks:
-                self._decision(mask)[...] = masks[mask.name]
-            return self._call(self._forced, inputs)
+                context.decision(mask)[...] = masks[mask.name]
+            return self._call(context, context.forced, inputs)
 
     def profile(self, *inputs: Any, repeats: int = 10) -> Profile:  # noqa: ANN401
         """Run the model `repeats` times with a clock around every kernel.
@@ -116,18 +128,20 @@ class Artifact:
         """
         if repeats < 1:
             raise UsageError(f"repeats is {repeats}, but at least 1 is needed")
-        with self._lock:
-            profiler = Profiler(self.manifest, self._workspace_arrays)
-            self._call(self._main, inputs)  # warm-up
+        with self._contexts.lent() as context:
+            profiler = Profiler(self.manifest, context.arrays)
+            self._call(context, context.main, inputs)  # warm-up
             for _ in range(repeats):
-                with profiler.watch(self._executable):
-                    self._call(self._main, inputs)
-        return profiler.profile()
+                with profiler.watch(context.executable):
+                    self._call(context, context.main, inputs)
+            return profiler.profile()
 
-    def _decision(self, mask: MaskSpec) -> np.ndarray:
-        return self._workspace_arrays[mask.workspace].reshape(mask.shape)
+    @property
+    def _workspace_arrays(self) -> list[np.ndarray]:
+        """What the last call has left behind, if none is running and it was alone."""
+        return self._contexts.idle.arrays
 
-    def _call(self, function: Any, inputs: tuple[Any, ...]) -> list[np.ndarray]:  # noqa: ANN401
+    def _call(self, context: _Context, function: Any, inputs: tuple[Any, ...]) -> list[np.ndarray]:  # noqa: ANN401
         arrays = self._checked_inputs(inputs)
         outputs = [aligned_empty(spec.shape, spec.dtype) for spec in self.manifest.outputs]
         arguments = [
@@ -135,7 +149,7 @@ class Artifact:
             *(as_tensor(outputs[view.position].reshape(view.shape)) for view in self.manifest.output_views),
         ]
         with self._pool.entered(self.threads):
-            function(*arguments, self._constants, self._workspace)
+            function(*arguments, self._constants, context.tensors)
         return outputs
 
     def _checked_inputs(self, inputs: tuple[Any, ...]) -> list[np.ndarray]:
@@ -188,7 +202,7 @@ def _check_device(path: Path, manifest: Manifest) -> None:
 
 def _checked_threads(threads: int | None) -> int:
     if threads is None:
-        return physical_cores()
+        return default_threads()
     if threads < 1:
         raise UsageError(f"threads is {threads}, but at least 1 is needed")
     return threads

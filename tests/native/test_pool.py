@@ -15,6 +15,9 @@ import pytest
 
 from tests.native.pool_library import Pool, compile_pool, sanitized_program
 
+# What Python 3.12 says of every fork beside threads.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+
 TASKS = Path("/proc/self/task")
 CPUS = len(os.sched_getaffinity(0))
 needs_cpus = pytest.mark.skipif(CPUS < 2, reason="one CPU: everything runs on the caller")

@@ -12,7 +12,7 @@ from onnx import TensorProto
 
 from lascompile.compile import build_artifact
 from lascompile.errors import UsageError
-from lascompile.runtime.artifact import load
+from lascompile.runtime.artifact import Artifact, load
 from tests.masked_nets import Network
 
 
@@ -57,23 +57,45 @@ def test_two_threads_call_at_once(artifact):
     assert all(np.array_equal(result, expected[turn % 2]) for turn, result in enumerate(results))
 
 
-def test_calls_take_turns(artifact, image, monkeypatch):
-    """They share one workspace."""
-    real, inside, seen = artifact._main, [], []
+def test_as_many_calls_at_once_as_threads(built, image, monkeypatch):
+    """Each in a workspace of its own; another one waits."""
+    inside, seen = [], []
 
-    def slow(*arguments):
-        inside.append(None)
+    def slow(self, context, function, inputs):
+        inside.append(context)
         time.sleep(0.005)
         seen.append(len(inside))
-        real(*arguments)
-        inside.pop()
+        assert len(set(inside)) == len(inside)
+        outputs = real(self, context, function, inputs)
+        inside.remove(context)
+        return outputs
 
-    monkeypatch.setattr(artifact, "_main", slow)
-    calls = (artifact.run, artifact.run_with_masks, lambda x: artifact.profile(x, repeats=1))
-    with ThreadPoolExecutor(3) as pool:
-        for done in [pool.submit(call, image) for call in calls * 2]:
-            done.result()
-    assert seen == [1] * 8
+    real = Artifact._call
+    monkeypatch.setattr(Artifact, "_call", slow)
+    for threads in (1, 2):
+        artifact, seen[:] = load(built, threads), []
+        calls = (artifact.run, artifact.run_with_masks, lambda x, artifact=artifact: artifact.profile(x, repeats=1))
+        with ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(call, image) for call in calls * 4]:
+                done.result()
+        assert len(seen) == 16 and max(seen) == threads
+
+
+def test_many_threads_call_many_ways(built):
+    inputs = images(4)
+    artifact = load(built, 3)
+    expected = [artifact.run_with_masks(x) for x in inputs]
+
+    def call(turn):
+        outputs, masks = expected[turn % 4]
+        if turn % 3:
+            (forced,) = artifact.run_forced(inputs[turn % 4], masks=masks)
+            return np.array_equal(forced, outputs[0])
+        found, taken = artifact.run_with_masks(inputs[turn % 4])
+        return np.array_equal(found[0], outputs[0]) and all(np.array_equal(taken[name], masks[name]) for name in masks)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(call, range(400)))
 
 
 def test_artifacts_of_different_threads_in_turn(built, image):

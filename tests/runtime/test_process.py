@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +13,9 @@ import numpy as np
 import pytest
 
 from lascompile.runtime.artifact import load
+
+# What Python 3.12 says of every fork beside threads.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
 RUN = """
 import json, os, sys
@@ -103,6 +108,60 @@ def test_threads_belong_to_the_process(built, image):
     for _ in range(50):
         in_a_thread(lambda: artifact(image))
     assert len(list(TASKS.iterdir())) == before
+
+
+def exit_code_of_child(call):
+    """Of a forked child that exits with what `call` returns; killed if it hangs."""
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(30)
+        try:
+            code = 0 if call() else 1
+        except BaseException:
+            code = 2
+        os._exit(code)
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_forked_child_runs_what_its_parent_has_loaded(built, image, threads):
+    artifact = load(built, threads)
+    expected = artifact(image)
+    assert exit_code_of_child(lambda: np.array_equal(artifact(image), expected)) == 0
+    assert np.array_equal(artifact(image), expected)
+
+
+def test_a_child_forked_while_others_call(built, image):
+    artifact = load(built, 2)
+    expected = artifact(image)
+    ends = threading.Event()
+
+    def call():
+        while not ends.is_set():
+            artifact(image)
+
+    with ThreadPoolExecutor(3) as pool:
+        for _ in range(3):
+            pool.submit(call)
+        codes = [exit_code_of_child(lambda: np.array_equal(artifact(image), expected)) for _ in range(20)]
+        ends.set()
+    assert codes == [0] * 20
+
+
+def test_results_are_the_same_to_the_bit_beside_busy_threads(built, image):
+    """More threads than CPUs want to run: who computes what is by chance."""
+    expected = load(built, 1)(image)
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3)]
+    try:
+        for threads in (1, 2, 3):
+            artifact = load(built, threads)
+            with ThreadPoolExecutor(4) as pool:
+                assert all(np.array_equal(out, expected) for out in pool.map(artifact, [image] * 60))
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
 
 
 def test_one_cpu_stays_one_cpu(built, image):
