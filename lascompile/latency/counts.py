@@ -12,7 +12,7 @@ from math import isqrt
 
 import numpy as np
 
-from lascompile.workload import ConvWorkload, WinogradWorkload
+from lascompile.workload import ConvWorkload, Form, WinogradWorkload
 
 _SMOOTHNESS = 1.5
 """Amplitude falls as frequency to the power of so much: 1 for the grey of photographs, more for what is in them."""
@@ -49,29 +49,31 @@ class MaskShape:
 
 
 def expected_count(
-    workload: ConvWorkload | WinogradWorkload, mask: MaskShape | None, rate: float, batch: int = 1
+    workload: Form, mask: MaskShape | None, rate: float, batch: int = 1, reach: int | None = None
 ) -> float:
     """Active rows or tiles that `workload` has on average under coherent masks of `rate`; all if it has no count.
 
     Args:
         workload: The kernel.
-        mask: The mask that it obeys, over the map that the block's 3×3 writes.
+        mask: The mask that it obeys, over the map that the block's last 3×3 writes.
         rate: Share of the patches that are on, 0 to 1.
         batch: Images at a time.
+        reach: Stride of the 3×3 whose inputs are computed; None where the mask's own pixels are.
     """
     if mask is None or not workload.counted:
-        return float(workload.tiles if isinstance(workload, WinogradWorkload) else workload.rows)
+        return float(workload.most)
     if isinstance(workload, WinogradWorkload):
-        return batch * _tiles(mask, rate, workload.m)
+        return batch * (_tiles(mask, rate, workload.m) if reach is None else _reached_tiles(mask, rate, workload.m))
     pixels = mask.size[0] * mask.size[1]
-    if is_dilated(workload):
-        return batch * _dilated(mask, rate, isqrt(workload.rows // (pixels * batch)))
-    return rate * batch * pixels
+    return rate * batch * pixels if reach is None else batch * float(_reached(mask, rate, reach).sum((1, 2)).mean())
 
 
-def is_dilated(workload: ConvWorkload) -> bool:
-    """Whether the rows are those that a 3×3 behind it reads: a first 1×1, which neither gathers taps nor scatters."""
-    return workload.taps == 1 and workload.counted and not workload.scatters and not workload.epilogue.gate_groups
+def reach_of(workload: Form, mask: MaskShape, batch: int = 1) -> int | None:
+    """The reach of a kernel of a bottleneck: only its first 1×1 neither gathers taps nor scatters."""
+    is_first = isinstance(workload, ConvWorkload) and workload.taps == 1 and not workload.scatters
+    if not is_first or not workload.counted or workload.epilogue.gate_groups:
+        return None
+    return isqrt(workload.map_rows // (mask.size[0] * mask.size[1] * batch))
 
 
 @cache
@@ -91,8 +93,8 @@ def _drawn(mask: MaskShape, rate: float) -> np.ndarray:
 
 
 @cache
-def _dilated(mask: MaskShape, rate: float, stride: int) -> float:
-    """Pixels of the 3×3's input that its active outputs read, on average."""
+def _reached(mask: MaskShape, rate: float, stride: int) -> np.ndarray:
+    """The pixels [draws, H, W] of a 3×3's input that its active outputs read."""
     active = mask.pixels(_drawn(mask, rate))
     height, width = (length * stride for length in mask.size)
     reached = np.zeros((len(active), height + 2, width + 2), bool)
@@ -100,7 +102,25 @@ def _dilated(mask: MaskShape, rate: float, stride: int) -> float:
         for dx in range(3):
             rows, columns = slice(dy, dy + height, stride), slice(dx, dx + width, stride)
             reached[:, rows, columns] |= active
-    return float(reached[:, 1:-1, 1:-1].sum(axis=(1, 2)).mean())
+    return reached[:, 1:-1, 1:-1]
+
+
+@cache
+def _reached_tiles(mask: MaskShape, rate: float, m: int) -> float:
+    """Winograd tiles of side `m` that hold a pixel which a 3×3 of stride 1 reads, on average."""
+    reached = _reached(mask, rate, 1)
+    rows, columns = (_tile_of(mask.axis(axis), m) for axis in (0, 1))
+    tiles = np.zeros((len(reached), int(rows.max()) + 1, int(columns.max()) + 1), bool)
+    draws, y, x = np.nonzero(reached)
+    tiles[draws, rows[y], columns[x]] = True
+    return float(tiles.sum(axis=(1, 2)).mean())
+
+
+def _tile_of(patches: np.ndarray, m: int) -> np.ndarray:
+    """The tile that computes each pixel along an axis: tiles begin anew with each patch."""
+    begins = np.searchsorted(patches, patches)
+    first = np.concatenate([[0], np.cumsum(_tiles_of_patches(patches, m))])
+    return np.asarray(first[patches] + (np.arange(len(patches)) - begins) // m)
 
 
 @cache

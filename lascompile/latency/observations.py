@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from lascompile.latency.counts import MaskShape, expected_count
+from lascompile.latency.counts import MaskShape, expected_count, reach_of
 from lascompile.latency.table import Row
 from lascompile.machine import DataSheet
 from lascompile.records.fields import from_fields
@@ -108,7 +108,8 @@ def _expected(row: Row) -> float:
     """Of a row that does not tell its count."""
     cell, task = row.cell, row.cell.task
     assert isinstance(task.workload, ConvWorkload | WinogradWorkload)
-    mask = None
-    if cell.granularity is not None and cell.stage is not None:
-        mask = MaskShape(cell.stage[1:], cell.granularity)
-    return expected_count(task.workload, mask, task.activation_rate, task.batch)
+    if cell.granularity is None or cell.stage is None:
+        return float(task.workload.most)
+    mask = MaskShape(cell.stage[1:], cell.granularity)
+    reach = reach_of(task.workload, mask, task.batch)
+    return expected_count(task.workload, mask, task.activation_rate, task.batch, reach)

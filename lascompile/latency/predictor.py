@@ -15,7 +15,7 @@ from lascompile.latency.calibration import calibrate
 from lascompile.latency.correction import Correction, fit_correction, folds
 from lascompile.latency.observations import KernelCall, Observation
 from lascompile.machine import DataSheet, sheet_from_dict
-from lascompile.schedules.work import Engine
+from lascompile.schedules.work import Engine, Work
 
 SCHEMA = 1
 DATA_SHEET, CALIBRATED, CORRECTED = "data sheet", "calibrated", "corrected"
@@ -113,6 +113,13 @@ class Predictor:
             self._prediction(call, part, float(log), float(inside))
             for call, part, log, inside in zip(calls, parts, logs, trust, strict=True)
         ]
+
+    def predict_light(self, work: Work) -> Prediction:
+        """How long a kernel takes that is no convolution: from its rates alone, nothing was learned of such ones."""
+        part = terms(work, self.rates)
+        latency = part.latency_s
+        low, high = (latency * math.exp(bound) for bound in _UNMEASURED)
+        return Prediction(latency, low, high, DATA_SHEET, True, part)
 
     def _prediction(self, call: KernelCall, part: Terms, log: float, trust: float) -> Prediction:
         log += self.anchors.log_ratio(call.shape, call.kernel, call.count)

@@ -3,15 +3,17 @@
 The way through, and the files in their order:
 
 ```
-create_model("lasnet_resnet50", granularity=(4, 4, 2, 1))  config, masker, blocks, resnet, initialize, zoo
+create_model("lasnet_resnet50", granularity=(4, 4, 2, 1))  config, architectures, masker, blocks, resnet,
+                                                           initialize, zoo
 prepare(model, images, activation_rate=0.5)                checkpoint, batch_norm, cues, activation_rate,
                                                            preparation
 export(model, "m.onnx")                                    onnx_export
 natural_images(8, 224, seed=0)                             images, photos: numpy and pillow only
 ```
 
-Needs PyTorch (`pip install 'lascompile[models]'`), except for `images` and `photos`; importing this package
-loads nothing. Nothing here knows the compiler: a model of the zoo reaches it as an ONNX file like any other.
+Needs PyTorch (`pip install 'lascompile[models]'`), except for `config`, `architectures`, `images` and `photos`;
+importing this package loads nothing. Nothing here knows the compiler: a model of the zoo reaches it as an ONNX file
+like any other.
 """
 
 from __future__ import annotations
@@ -20,13 +22,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lascompile.models.architectures import ZOO as ZOO
     from lascompile.models.checkpoint import load_checkpoint as load_checkpoint
     from lascompile.models.config import ResNetConfig as ResNetConfig
     from lascompile.models.images import natural_images as natural_images
     from lascompile.models.onnx_export import export as export
     from lascompile.models.preparation import prepare as prepare
     from lascompile.models.resnet import ResNet as ResNet
-    from lascompile.models.zoo import ZOO as ZOO
     from lascompile.models.zoo import create_model as create_model
 
 __all__ = [
@@ -41,7 +43,7 @@ __all__ = [
 ]
 
 _LAZY = {
-    "ZOO": "zoo",
+    "ZOO": "architectures",
     "ResNet": "resnet",
     "ResNetConfig": "config",
     "create_model": "zoo",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lascompile.latency.counts import MaskShape, expected_count
+from lascompile.latency.counts import MaskShape, expected_count, reach_of
 from lascompile.workload import ConvWorkload, Epilogue, WinogradWorkload
 
 
@@ -30,7 +30,7 @@ def test_rows_of_the_mask_itself_are_its_rate(rate: float) -> None:
 
 
 def test_a_dilated_mask_has_more_rows_and_never_more_than_all() -> None:
-    counts = [expected_count(_conv(3136), MASK, rate) for rate in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    counts = [expected_count(_conv(3136), MASK, rate, reach=1) for rate in (0.0, 0.25, 0.5, 0.75, 1.0)]
     assert counts[0] == 0
     assert counts[-1] == 3136
     assert all(low < high for low, high in zip(counts, counts[1:], strict=False))
@@ -38,9 +38,19 @@ def test_a_dilated_mask_has_more_rows_and_never_more_than_all() -> None:
 
 
 def test_a_strided_3x3_reads_four_times_the_pixels() -> None:
-    assert expected_count(_conv(4 * 784), MaskShape((28, 28), (4, 4)), 1.0) == pytest.approx(3136)
-    half = expected_count(_conv(4 * 784), MaskShape((28, 28), (4, 4)), 0.5)
-    assert half > 0.5 * 3136
+    mask = MaskShape((28, 28), (4, 4))
+    assert reach_of(_conv(4 * 784), mask) == 2
+    assert expected_count(_conv(4 * 784), mask, 1.0, reach=2) == pytest.approx(3136)
+    assert expected_count(_conv(4 * 784), mask, 0.5, reach=2) > 0.5 * 3136
+
+
+def test_tiles_of_a_dilated_mask_are_those_that_hold_a_pixel_of_it() -> None:
+    mask = MaskShape((16, 16), (4, 4))
+    own, reached = (expected_count(_winograd(2, 64, 256), mask, 0.25, reach=reach) for reach in (None, 1))
+    assert own == pytest.approx(16)
+    assert 16 < reached < 64
+    assert expected_count(_winograd(2, 64, 256), mask, 1.0, reach=1) == 64
+    assert expected_count(_winograd(2, 64, 256), mask, 0.0, reach=1) == 0
 
 
 @pytest.mark.parametrize(
