@@ -20,7 +20,7 @@ import numpy as np
 from lascompile.latency.analytical import Terms
 from lascompile.latency.predictor import DATA_SHEET, Prediction
 from lascompile.machine import DataSheet
-from lascompile.workload import ConvWorkload, Form, MapWorkload, PoolWorkload, WinogradWorkload, Workload
+from lascompile.workload import Form, MapWorkload, PoolWorkload, WindowShape, WinogradWorkload, Workload
 
 _FLOAT, _INDEX = 4, 4
 
@@ -134,14 +134,6 @@ def _bytes_of(workload: Workload, count: float) -> float:
         pixels = np.prod(window.input_size) + np.prod(window.output_size)
         return float(_FLOAT * window.batch * pixels * workload.channels)
     elements = [value for value in vars(workload).values() if isinstance(value, int) and not isinstance(value, bool)]
-    window = getattr(workload, "window", None)
-    if window is not None:
-        elements.append(window.batch * int(np.prod(window.input_size)) * int(np.prod(window.kernel)))
+    windows = [value for value in vars(workload).values() if isinstance(value, WindowShape)]
+    elements += [each.batch * int(np.prod(each.input_size)) * int(np.prod(each.kernel)) for each in windows]
     return float(_INDEX * sum(elements))
-
-
-def conv_flops(workload: ConvWorkload | WinogradWorkload, count: float) -> float:
-    """Floating-point operations of the convolution itself for `count` active rows or tiles, however it is computed."""
-    if isinstance(workload, WinogradWorkload):
-        return 2.0 * count * workload.m**2 * 9 * workload.in_channels * workload.out_channels
-    return 2.0 * count * workload.taps * workload.in_channels * workload.out_channels / workload.groups

@@ -85,7 +85,10 @@ class BlockLatency:
 class Device(Protocol):
     """What tells how long kernels take."""
 
-    sheet: DataSheet
+    @property
+    def sheet(self) -> DataSheet:
+        """The device."""
+        ...
 
     def convolution(self, forms: Sequence[Form], counts: Sequence[float]) -> tuple[int, str, Prediction]:
         """Which of `forms` is fastest, by which algorithm, and how long it takes."""
