@@ -14,17 +14,17 @@ from collections.abc import Container
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common as ir_passes
-from onnxscript import optimizer
 
 from lascompile.analysis.elements import shape_of
 from lascompile.errors import UnsupportedModelError
+from lascompile.frontend.expand_layer_norms import expand_layer_norms
 from lascompile.frontend.fold_into_conv import fold_into_convs
+from lascompile.frontend.old_dropouts import replace_old_dropouts
+from lascompile.frontend.rewrite_exactly import fold_constants, rewrite_exactly
 from lascompile.frontend.silence import silent
 from lascompile.frontend.split_batch_norm import split_batch_norms
 from lascompile.frontend.supported import check_supported
 
-# Constant folding stops at this size by default, lest models grow; our constants are read once at build time.
-_ANY_SIZE = 1 << 40
 _COMPILED_TYPES = {
     *(ir.DataType.FLOAT, ir.DataType.BOOL, ir.DataType.INT8, ir.DataType.UINT8),
     *(ir.DataType.INT32, ir.DataType.INT64),
@@ -44,9 +44,12 @@ def simplify(model: ir.Model) -> ir.Model:
         ir_passes.InlinePass()(model)
         ir_passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
         _fold_constants(model)
+        opset = model.opset_imports.get("", 0)
+        replace_old_dropouts(model.graph, opset)
+        expand_layer_norms(model.graph, opset)
         split_batch_norms(model.graph)
         fold_into_convs(model.graph)
-        optimizer.optimize_ir(model, input_size_limit=_ANY_SIZE, output_size_limit=_ANY_SIZE, should_fold=_folds)
+        rewrite_exactly(model)
         ir_passes.ShapeInferencePass()(model)
         ir_passes.RemoveUnusedNodesPass()(model)
     _name_nodes(model.graph, names)
@@ -65,22 +68,11 @@ def _fold_constants(model: ir.Model) -> None:
     """
     unknown = None
     while True:
-        optimizer.fold_constants_ir(
-            model,
-            onnx_shape_inference=True,
-            input_size_limit=_ANY_SIZE,
-            output_size_limit=_ANY_SIZE,
-            should_fold=_folds,
-        )
+        fold_constants(model)
         ir_passes.ShapeInferencePass()(model)
         before, unknown = unknown, sum(not _is_static(value) for node in model.graph for value in node.outputs)
         if unknown in (0, before):
             return
-
-
-def _folds(node: ir.Node) -> bool | None:
-    """Fold `ConstantOfShape` too, in which exporters write the sizes of `Expand`; None leaves the choice."""
-    return True if node.op_type == "ConstantOfShape" else None
 
 
 def _names_by_output(graph: ir.Graph) -> dict[str, tuple[str, str]]:

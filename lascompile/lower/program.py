@@ -58,6 +58,8 @@ class Buffer:
         """The same memory under another `shape` of as many elements."""
         if tuple(shape) == self.shape:
             return self
+        if self.data is not None:  # a constant is stored by its elements, in whichever shape
+            return Buffer(self.name, tuple(shape), self.dtype, self.role, self.data.reshape(shape))
         return Buffer(self.name, tuple(shape), self.dtype, self.role, view_of=self)
 
 

@@ -97,10 +97,9 @@ def largest_error(output: np.ndarray, expected: np.ndarray) -> tuple[float | Non
     spread = float(np.ptp(finite)) if finite.size else 0.0
     # A constant output has no range: its size stands in.
     scale = spread or (float(np.abs(finite).max()) if finite.size else 0.0) or 1.0
+    same = missing | (output == expected)  # infinities of one sign
     with np.errstate(invalid="ignore"):
-        difference = np.abs(output.astype(np.float64) - expected) / scale
-    difference[output == expected] = 0.0  # infinities of one sign
-    difference[missing] = 0.0
+        difference = np.where(same, 0.0, np.abs(output.astype(np.float64) - expected) / scale)
     where = tuple(int(i) for i in np.unravel_index(int(np.argmax(difference)), difference.shape))
     return float(difference[where]), where
 

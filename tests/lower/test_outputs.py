@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import onnx
-from onnx import TensorProto
+import pytest
+from onnx import TensorProto, helper
 
 from tests.differential.harness import Compiled
 from tests.differential.networks import IMAGE, Net, random_inputs
@@ -64,6 +65,48 @@ def test_constant_and_repeated_outputs(checked: Checked) -> None:
     x = net.stem()
     constant = net.add("Identity", net.constant(np.arange(4, dtype=np.float32)), name="constant")
     checked(net.network(x, constant, net.add("Identity", x, name="again")))
+
+
+def test_outputs_that_no_input_changes(checked: Checked) -> None:
+    """Shapes, what is computed from them, sums of constants, and an initialiser that is returned as it is."""
+    net = Net()
+    x = net.stem()
+    shape = net.add("Shape", x)
+    filled = net.add("ConstantOfShape", shape, value=helper.make_tensor("value", TensorProto.FLOAT, [1], [2.0]))
+    total = net.add("Add", net.constant(np.ones((1, 3, 2, 2), np.float32)), net.number_of(1, 2))
+    written = net.add("Constant", value_float=2.0)
+    kept = (net.constant(np.eye(3, dtype=np.float32), "kept"), TensorProto.FLOAT, (3, 3))
+    equal = (net.constant(np.eye(3, dtype=np.float32), "equal"), TensorProto.FLOAT, (3, 3))
+    checked(net.network(shape, net.add("Size", x), filled, total, written, kept, equal, x))
+
+
+def test_nothing_but_constants(checked: Checked) -> None:
+    net = Net()
+    checked(net.network(net.add("Add", net.number_of(1, 2), net.number(3))))
+
+
+@pytest.mark.parametrize("opset", [17, 18])
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_statistics_of_a_layer_norm(axis: int, opset: int, checked: Checked) -> None:
+    net = Net()
+    weights = [net.constant(net.rng.standard_normal((3, 8, 8)[axis:]).astype(np.float32)) for _ in range(2)]
+    net.nodes.append(
+        helper.make_node("LayerNormalization", ["x", *weights], ["y", "mean", "inverse"], axis=axis, epsilon=1e-3)
+    )
+    net.nodes.append(helper.make_node("LayerNormalization", ["x", weights[0]], ["z", "", "other"], axis=axis))
+    model = net.network("y", "mean", "inverse", "z", "other")
+    model.opset_import[0].version = opset
+    checked(model)
+
+
+@pytest.mark.parametrize("opset", [11, 13])
+def test_masks_of_dropouts(opset: int, checked: Checked) -> None:
+    net = Net()
+    net.nodes.append(helper.make_node("Dropout", ["x"], ["y", "mask"]))
+    net.nodes.append(helper.make_node("Dropout", [net.relu("y")], ["z", "unread"]))
+    model = net.network("y", "mask", "z")
+    model.opset_import[0].version = opset
+    checked(model)
 
 
 def test_input_that_nobody_reads(checked: Checked) -> None:

@@ -34,7 +34,7 @@ class FakeArtifact:
         self.manifest = Manifest(
             versions={},
             onnx={"name": path.name, "sha256": sha256(path)},
-            target={},
+            target={"kind": "llvm"},
             threads=1,
             inputs=[_tensor(value) for value in model.graph.inputs],
             outputs=[_tensor(value) for value in model.graph.outputs],

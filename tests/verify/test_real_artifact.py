@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 
 import lascompile
 from lascompile.bench import BenchConfig, bench
+from lascompile.frontend.simplify import simplify
 from lascompile.verify import verify
-from tests.masked_nets import masked_network
+from tests.masked_nets import Network, masked_network
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +45,38 @@ def test_it_is_timed_beside_onnxruntime(built):
     report = bench(artifact, path, BenchConfig(("onnxruntime",), repeats=5))
     assert all(row.latency is not None for row in report.rows)
     assert set(report.activation_rates) == {"m0", "m1"}
+
+
+def test_the_file_is_the_reference(tmp_path, monkeypatch):
+    """Simplification that loses something is found by every case, not by a comparison of two references."""
+    net = Network()
+    f = net.conv("x", "stem", (3, 8), 1)
+    total = net.add("ReduceSum", [net.add("Relu", [f], "positive"), net.constant("axis", [1], np.int64)], "total")
+    shifted = net.add("Add", [total, net.constant("epsilon", 0.5)], "shifted")
+    onnx.save(net.model(net.add("Div", [f, shifted], "y"), [1, 8, 16, 16]), tmp_path / "m.onnx")
+
+    exact = simplify
+
+    def careless(model):
+        for node in exact(model).graph:
+            if node.name == "shifted":
+                node.inputs[1].const_value = ir.tensor(np.float32(0.25))
+        return model
+
+    monkeypatch.setattr("lascompile.frontend.simplify.simplify", careless)
+    artifact = lascompile.build(tmp_path / "m.onnx", tmp_path / "m.lasc")
+    monkeypatch.setattr("lascompile.verify.verification.simplify", careless)
+    report = verify(artifact, tmp_path / "m.onnx")
+    assert {case.kind for case in report.cases if not case.passed} >= {"natural", "random", "constant", "file"}
+
+
+def test_a_number_is_an_output(tmp_path):
+    """LASNet's own forward returns the operations it did, a tensor without axes."""
+    net = Network()
+    f = net.conv("x", "stem", (3, 8), 1)
+    net.add("ReduceMean", [f], "flops", keepdims=0)
+    model = net.model(net.add("Relu", [f], "y"), [1, 8, 16, 16])
+    model.graph.output.append(onnx.helper.make_tensor_value_info("flops", onnx.TensorProto.FLOAT, []))
+    onnx.save(model, tmp_path / "m.onnx")
+    artifact = lascompile.build(tmp_path / "m.onnx", tmp_path / "m.lasc")
+    assert verify(artifact, tmp_path / "m.onnx").failures() == []
