@@ -267,7 +267,7 @@ def test_other_precisions(path: Path, kind: int) -> None:
 def test_half_precision_inside(path: Path) -> None:
     """Converters that keep float32 inputs and outputs put casts around."""
     build = Builder()
-    weight = build.constant(np.ones((1, 3, 1, 1), np.float16))
+    weight = build.constant(np.full((1, 3, 1, 1), 2, np.float16))
     half = build.add("Mul", build.add("Cast", INPUT, to=TensorProto.FLOAT16), weight, name="half")
     model = build.model([1, 3, 8, 8], build.add("Cast", half, to=TensorProto.FLOAT))
     with pytest.raises(UnsupportedModelError, match=r"half \(Mul\).*: elements of float16, but float32 is what is"):
