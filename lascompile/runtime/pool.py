@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _ctypes
 import contextlib
 import ctypes
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ class ThreadPool:
 
     def __init__(self, path: Path) -> None:
         self._library = ctypes.CDLL(str(path.resolve()))
+        weakref.finalize(self, _close, self._library).atexit = False
 
     @contextlib.contextmanager
     def entered(self, threads: int) -> Iterator[None]:
@@ -31,3 +34,9 @@ class ThreadPool:
         """Threads of the pool that exist now, callers not counted."""
         count: int = self._library.lascompile_pool_workers()
         return count
+
+
+def _close(library: ctypes.CDLL) -> None:
+    """Nobody calls any more; others who have loaded the file get new threads when they do."""
+    library.lascompile_pool_stop()
+    _ctypes.dlclose(library._handle)
