@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -15,6 +16,7 @@ from lascompile.frontend.counterpart import model_bytes
 
 Call = Callable[[], list[np.ndarray]]
 Opener = Callable[[ir.Model, Sequence[np.ndarray], int], Call]
+ClientsOpener = Callable[[ir.Model, Sequence[np.ndarray], int, int], list[Call]]
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,20 @@ class Baseline:
         name: As on the command line.
         open: Load a canonical model, and bind it to inputs and a number of threads; ModuleNotFoundError
             where the runtime is not installed, UnsupportedModelError where it cannot run the model.
+        open_many: The same for so many clients that call at the same time; None where they share what `open` gives.
     """
 
     name: str
     open: Opener
+    open_many: ClientsOpener | None = None
+
+    def open_clients(
+        self, model: ir.Model, inputs: Sequence[np.ndarray], threads: int, clients: int = 1
+    ) -> list[Call]:
+        """What each client calls; of one loaded model, set up as it is fastest for so many of them."""
+        if clients == 1 or self.open_many is None:
+            return [self.open(model, inputs, threads)] * clients
+        return self.open_many(model, inputs, threads, clients)
 
 
 def open_onnxruntime(model: ir.Model, inputs: Sequence[np.ndarray], threads: int) -> Call:
@@ -47,23 +59,39 @@ def open_onnxruntime(model: ir.Model, inputs: Sequence[np.ndarray], threads: int
 
 def open_openvino(model: ir.Model, inputs: Sequence[np.ndarray], threads: int) -> Call:
     """Hint LATENCY, float32 throughout; inputs and outputs are shared, not copied."""
+    return _openvino_requests(model, inputs, threads, 1, "LATENCY")[0]
+
+
+def open_openvino_clients(
+    model: ir.Model, inputs: Sequence[np.ndarray], threads: int, clients: int
+) -> list[Call]:
+    """Hint THROUGHPUT, which runs several requests at the same time; each client has one."""
+    return _openvino_requests(model, inputs, threads, clients, "THROUGHPUT")
+
+
+def _openvino_requests(
+    model: ir.Model, inputs: Sequence[np.ndarray], threads: int, count: int, hint: str
+) -> list[Call]:
     import openvino
 
     core = openvino.Core()
     settings = {
         "INFERENCE_NUM_THREADS": threads,
-        "PERFORMANCE_HINT": "LATENCY",
+        "PERFORMANCE_HINT": hint,
         # bfloat16 is its default on CPUs that have it: another computation.
         "INFERENCE_PRECISION_HINT": "f32",
     }
-    request = core.compile_model(core.read_model(model_bytes(model)), "CPU", settings).create_infer_request()
+    compiled = core.compile_model(core.read_model(model_bytes(model)), "CPU", settings)
     feeds = dict(enumerate(inputs))
 
-    def call() -> list[np.ndarray]:
-        results = request.infer(feeds, share_inputs=True, share_outputs=True)
-        return [results[position] for position in range(len(results))]
+    def bind(request: Any) -> Call:
+        def call() -> list[np.ndarray]:
+            results = request.infer(feeds, share_inputs=True, share_outputs=True)
+            return [results[position] for position in range(len(results))]
 
-    return call
+        return call
+
+    return [bind(compiled.create_infer_request()) for _ in range(count)]
 
 
 def open_torch(model: ir.Model, inputs: Sequence[np.ndarray], threads: int) -> Call:
@@ -87,7 +115,7 @@ BASELINES: dict[str, Baseline] = {
     baseline.name: baseline
     for baseline in (
         Baseline("onnxruntime", open_onnxruntime),
-        Baseline("openvino", open_openvino),
+        Baseline("openvino", open_openvino, open_openvino_clients),
         Baseline("torch", open_torch),
     )
 }

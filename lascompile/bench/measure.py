@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from lascompile import toolchain
 from lascompile.bench.baselines import BASELINES, Call
 from lascompile.bench.machine import describe_machine, load_average
 from lascompile.bench.report import UNSTABLE, BenchReport, Ratio, Row
-from lascompile.bench.timing import Latency, Plan, race
+from lascompile.bench.timing import Latency, Plan, Times, race
 from lascompile.errors import LascompileError, UsageError
 from lascompile.frontend.built_from import load_built_from
 from lascompile.frontend.counterpart import static_counterpart
@@ -25,7 +26,8 @@ from lascompile.manifest import Manifest
 from lascompile.sample_inputs import natural_inputs
 
 _BLOCK = 5
-_WARM_UP = 3
+_ROUNDS = 10
+_MOST_CLIENTS = 1024
 _SAME = 1e-3
 _SOMETHING_ELSE = "computes something else: outputs differ"
 _QUARTILES = (25, 50, 75)
@@ -58,13 +60,19 @@ class BenchConfig:
 
     Attributes:
         baselines: Keys of `BASELINES`.
-        repeats: Timed runs of each contestant, rounded up to whole blocks of five.
+        repeats: Timed runs of each contestant (of each of its clients), rounded up to whole blocks of five.
         seed: Of the images, where no inputs are given.
+        duration_s: Seconds for which each contestant is timed instead, about; the untimed runs between come on top.
+        warm_up: Untimed runs of each contestant before.
+        clients: Threads that call a contestant at the same time.
     """
 
     baselines: tuple[str, ...] = tuple(BASELINES)
     repeats: int = 50
     seed: int = 0
+    duration_s: float | None = None
+    warm_up: int = 3
+    clients: int = 1
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.baselines if name not in BASELINES]
@@ -72,19 +80,32 @@ class BenchConfig:
             raise UsageError(f"unknown baseline {unknown[0]!r}: there are {', '.join(BASELINES)}")
         if self.repeats < 1:
             raise UsageError(f"repeats {self.repeats}: must be at least 1")
+        if self.duration_s is not None and not 0 < self.duration_s < inf:
+            raise UsageError(f"duration {self.duration_s:g}: must be a positive number of seconds")
+        if self.warm_up < 0:
+            raise UsageError(f"warmup {self.warm_up}: must not be negative")
+        if not 1 <= self.clients <= _MOST_CLIENTS:
+            raise UsageError(f"clients {self.clients}: must be from 1 to {_MOST_CLIENTS}")
+
+    @property
+    def plan(self) -> Plan:
+        """The rounds of the race."""
+        if self.duration_s is None:
+            return Plan(-(-self.repeats // _BLOCK), _BLOCK, self.warm_up)
+        return Plan(_ROUNDS, 1, self.warm_up, self.duration_s / _ROUNDS)
 
 
 @dataclass(frozen=True)
 class _Contestant:
-    """A row to be, and how to run it; None where it cannot."""
+    """A row to be, and what each of its clients calls; None where it cannot run."""
 
     row: Row
-    call: Call | None = None
+    calls: Sequence[Call] | None = None
 
 
 def bench(
     artifact: Artifact,
-    onnx_path: str | Path,
+    onnx_path: str | Path | None = None,
     config: BenchConfig | None = None,
     *,
     against: Mapping[str, Artifact] | None = None,
@@ -100,7 +121,7 @@ def bench(
 
     Args:
         artifact: What `lascompile.load` returns; its threads are everybody's.
-        onnx_path: The ONNX file that it was built from.
+        onnx_path: The ONNX file that it was built from; without it there are no baselines.
         config: None: the defaults.
         against: Other artifacts of the same file by name, as one that was built before tuning.
         inputs: In the order of the model's inputs; None: natural-like images where the shape allows, else
@@ -119,32 +140,39 @@ def bench(
     # The artifact says in plain words what is wrong with an input; other runtimes would say it in theirs.
     outputs, masks = artifact.run_with_masks(*arrays)
     tell("reading the model", 0.0)
-    model = simplify(load_built_from(manifest, onnx_path))
-    others = []
+    model = None if onnx_path is None else simplify(load_built_from(manifest, onnx_path))
+    contestants = [_contestant(Row("lascompile", "artifact"), artifact, arrays, config.clients)]
     for name, other in (against or {}).items():
         try:
-            load_built_from(other.manifest, onnx_path)  # or else it says so
-            others.append(_open_artifact(name, other, arrays, outputs, masks))
+            _check_same_file(manifest, other.manifest)
+            contestants.append(_open_artifact(name, other, arrays, outputs, masks, config.clients))
         except LascompileError as error:
             raise type(error)(f"{name}: {error}") from None
-    contestants = [
-        _Contestant(Row("lascompile", "artifact"), partial(artifact.run, *arrays)),
-        *others,
-        *_open_all(config.baselines, model, arrays, artifact.threads, tell),
-    ]
+    if model is not None:
+        contestants += _open_all(config, model, arrays, artifact.threads, tell)
     contestants = _mark_disagreeing(contestants)
     tell("measuring", 0.0)
-    rows = _measure(contestants, config.repeats, lambda done, total: tell("measuring", done / total))
+    rows = _measure(contestants, config.plan, lambda done, total: tell("measuring", done / total))
     return BenchReport(
         onnx=manifest.onnx["name"],
         inputs={spec.name: list(spec.shape) for spec in manifest.inputs},
         source=source,
         machine=describe_machine(artifact.threads),
         rows=rows,
-        activation_rates=_activation_rates(model, masks),
+        activation_rates=_plain_rates(manifest, masks) if model is None else _activation_rates(model, masks),
         fastest_static=_fastest_static(rows),
-        warnings=list(_warnings(rows, busy)),
+        warnings=list(_warnings(rows, busy, config.clients)),
+        clients=config.clients,
     )
+
+
+def _contestant(row: Row, artifact: Artifact, inputs: Sequence[np.ndarray], clients: int) -> _Contestant:
+    return _Contestant(row, [partial(artifact.run, *inputs)] * clients)
+
+
+def _check_same_file(manifest: Manifest, other: Manifest) -> None:
+    if manifest.onnx["sha256"] != other.onnx["sha256"]:
+        raise UsageError(f"{manifest.onnx['name']} is not the file that it was built from ({other.onnx['name']})")
 
 
 def _open_artifact(
@@ -153,6 +181,7 @@ def _open_artifact(
     inputs: Sequence[np.ndarray],
     outputs: Sequence[np.ndarray],
     masks: Mapping[str, np.ndarray],
+    clients: int,
 ) -> _Contestant:
     """Another artifact; not in the race if under the decisions `masks` its outputs are not `outputs`.
 
@@ -168,22 +197,22 @@ def _open_artifact(
     if flipped:
         total = sum(decisions.size for decisions in masks.values())
         row = replace(row, note=f"{flipped} of {total} mask decisions are not those of the artifact")
-    return _Contestant(row, partial(artifact.run, *inputs))
+    return _contestant(row, artifact, inputs, clients)
 
 
 def _open_all(
-    names: Sequence[str], model: ir.Model, inputs: Sequence[np.ndarray], threads: int, tell: Progress
+    config: BenchConfig, model: ir.Model, inputs: Sequence[np.ndarray], threads: int, tell: Progress
 ) -> Iterator[_Contestant]:
     static = static_counterpart(model)
     for network, graph in (("static", static), ("dynamic", model)):
-        for name in names:
+        for name in config.baselines:
             tell(f"loading {name}, {network}", 0.0)
-            yield _open(Row(name, network), graph, inputs, threads)
+            yield _open(Row(name, network), graph, inputs, threads, config.clients)
 
 
-def _open(row: Row, model: ir.Model, inputs: Sequence[np.ndarray], threads: int) -> _Contestant:
+def _open(row: Row, model: ir.Model, inputs: Sequence[np.ndarray], threads: int, clients: int) -> _Contestant:
     try:
-        return _Contestant(row, BASELINES[row.runtime].open(model, inputs, threads))
+        return _Contestant(row, BASELINES[row.runtime].open_clients(model, inputs, threads, clients))
     except ModuleNotFoundError as error:
         missing = toolchain.missing_package(error.name)
         return _Contestant(replace(row, note=str(missing or error)))
@@ -199,8 +228,8 @@ def _mark_disagreeing(contestants: list[_Contestant]) -> list[_Contestant]:
     reference: list[np.ndarray] | None = None
     checked = []
     for contestant in contestants:
-        if contestant.row.network == "static" and contestant.call is not None:
-            outputs = [np.array(output) for output in contestant.call()]
+        if contestant.row.network == "static" and contestant.calls is not None:
+            outputs = [np.array(output) for output in contestant.calls[0]()]
             reference = reference or outputs
             error = max(map(_difference, outputs, reference))
             if not error <= _SAME:
@@ -221,19 +250,26 @@ def _activation_rates(model: ir.Model, masks: Mapping[str, np.ndarray]) -> dict[
     return {name: decisions[name].activation_rate(decisions[name].from_mask(mask)) for name, mask in masks.items()}
 
 
-def _measure(contestants: Sequence[_Contestant], repeats: int, progress: Callable[[int, int], None]) -> list[Row]:
-    calls = [contestant.call for contestant in contestants if contestant.call is not None]
-    plan = Plan(rounds=-(-repeats // _BLOCK), block=_BLOCK, warm_up=_WARM_UP)
-    times = iter(race(calls, plan, progress))
-    own: np.ndarray | None = None
+def _plain_rates(manifest: Manifest, masks: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Of decisions, without the model that would say how many pixels each of them stands for."""
+    return {spec.name: float((masks[spec.name] != spec.inverted).mean()) for spec in manifest.masks}
+
+
+def _measure(contestants: Sequence[_Contestant], plan: Plan, progress: Callable[[int, int], None]) -> list[Row]:
+    times = iter(race([found.calls for found in contestants if found.calls is not None], plan, progress))
+    own: Times | None = None
     rows = []
     for contestant in contestants:
         row = contestant.row
-        if contestant.call is not None:
+        if contestant.calls is not None:
             mine = next(times)
-            ratio = None if own is None else _ratio(own, mine)
-            own = mine if own is None else own
-            row = replace(row, latency=Latency.of(mine.reshape(-1)), ratio=ratio)
+            row = replace(
+                row,
+                latency=Latency.of(mine.calls_s.reshape(-1)),
+                throughput_per_s=float(np.median(mine.rates_per_s)),
+                ratio=None if own is None else _ratio(own.calls_s, mine.calls_s),
+            )
+            own = own or mine
         rows.append(row)
     return rows
 
@@ -250,8 +286,9 @@ def _fastest_static(rows: Sequence[Row]) -> str | None:
     return min(medians, key=medians.__getitem__, default=None)
 
 
-def _warnings(rows: Sequence[Row], busy: float | None) -> Iterator[str]:
-    unstable = [row for row in rows if row.latency is not None and row.latency.variation > UNSTABLE]
+def _warnings(rows: Sequence[Row], busy: float | None, clients: int) -> Iterator[str]:
+    # Clients wait for each other, some longer than others.
+    unstable = [row for row in rows if row.latency is not None and row.latency.variation > UNSTABLE and clients == 1]
     if unstable:
         shown = ", ".join(f"{row.name} {row.latency.variation:.1%}" for row in unstable if row.latency)
         yield (

@@ -36,6 +36,7 @@ class Row:
         runtime: "lascompile", a baseline, or the name of another artifact.
         network: "artifact", "static" (the same network without masks) or "dynamic" (the file as it is).
         latency: None where it did not run.
+        throughput_per_s: Calls in a second, of all clients together; the median of the rounds.
         ratio: The artifact's latency over this one's; None for the artifact itself.
         note: Why it did not run, or what to think of the numbers.
     """
@@ -43,6 +44,7 @@ class Row:
     runtime: str
     network: str
     latency: Latency | None = None
+    throughput_per_s: float | None = None
     ratio: Ratio | None = None
     note: str = ""
 
@@ -57,13 +59,14 @@ class BenchReport:
     """The rows, and what they were measured under.
 
     Attributes:
-        onnx: The model's file name.
+        onnx: The name of the model's file.
         inputs: Shapes by name.
         source: Where the inputs come from.
         machine: CPU, cores, threads, versions.
         rows: The artifact first, then those that it was timed against.
         activation_rates: Share of the pixels that each mask switched on, on these inputs.
         fastest_static: Runtime of the fastest static row; None without one.
+        clients: Threads that called each contestant at the same time.
         warnings: What makes the numbers doubtful.
     """
 
@@ -75,6 +78,7 @@ class BenchReport:
     activation_rates: dict[str, float]
     fastest_static: str | None
     warnings: list[str]
+    clients: int = 1
 
     @property
     def activation_rate(self) -> float | None:

@@ -3,12 +3,16 @@
 Every baseline runs on the static counterpart, the same network without its masks, and on the masked network as the
 file has it. --against adds other artifacts of the same file, as one that was built before tuning. A ratio is the
 artifact's latency over the other's, measured round by round within the same seconds: below 1 the artifact is faster.
+Without --onnx only artifacts are timed. With --clients N, N threads call each of them at the same time.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
+import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,23 +35,34 @@ _STATISTICS = ("min", "median", "p90", "p99", "mean")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of `lascompile bench`."""
     parser.add_argument("artifact", type=Path, help="folder that `lascompile build` wrote")
-    parser.add_argument("--onnx", type=Path, required=True, help="ONNX file that it was built from")
+    parser.add_argument("--onnx", type=Path, help="ONNX file that it was built from, to time other runtimes on")
     parser.add_argument(
         "--baselines",
         type=names,
         metavar="NAME,...",
-        help="of onnxruntime, openvino, torch (default: all; one that is missing is skipped with a note; '': none)",
+        help="of onnxruntime, openvino, torch (default with --onnx: all; one that is missing is skipped with a note; "
+        "'': none)",
     )
     parser.add_argument(
         "--against", type=Path, action="append", default=[], metavar="DIR", help="another artifact; may be repeated"
     )
     parser.add_argument("--threads", type=int, metavar="N", help="of all alike (default: the physical cores)")
-    parser.add_argument("--repeats", type=int, default=50, metavar="N", help="timed runs of each (default: 50)")
+    parser.add_argument(
+        "--clients", type=int, default=1, metavar="N", help="threads that call at the same time (default: 1)"
+    )
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument(
+        "--repeats", type=int, default=50, metavar="N", help="timed runs of each, by each client (default: 50)"
+    )
+    length.add_argument("--duration", type=float, metavar="SECONDS", help="time each for about so long instead")
+    parser.add_argument("--warmup", type=int, default=3, metavar="N", help="untimed runs of each before (default: 3)")
     parser.add_argument(
         "--input", type=Path, metavar="FILE", help=".npy, .npz or image to run on (default: natural-like images)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of generated images (default: 0)")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print the report as JSON")
+    form.add_argument("--csv", action="store_true", help="print the table as CSV")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,7 +73,16 @@ def run(args: argparse.Namespace) -> int:
 
     if args.seed < 0:
         raise UsageError(f"seed {args.seed}: must not be negative")
-    config = BenchConfig(tuple(BASELINES) if args.baselines is None else args.baselines, args.repeats, args.seed)
+    if args.baselines and args.onnx is None:
+        raise UsageError("--baselines: other runtimes need the ONNX file; give it with --onnx")
+    config = BenchConfig(
+        baselines=(tuple(BASELINES) if args.onnx else ()) if args.baselines is None else args.baselines,
+        repeats=args.repeats,
+        seed=args.seed,
+        duration_s=args.duration,
+        warm_up=args.warmup,
+        clients=args.clients,
+    )
     artifact = load(args.artifact, args.threads)
     # As they were given: two artifacts may have one name in two folders.
     against: dict[str, Artifact] = {}
@@ -81,6 +105,8 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.json:
         print(json.dumps(report.to_json(), indent=2))
+    elif args.csv:
+        _print_csv(report)
     else:
         _print_report(report)
     return 0
@@ -100,7 +126,8 @@ def _print_report(report: BenchReport) -> None:
     def say(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
-    say(f"{report.onnx}, input {shapes} ({report.source}), {machine['threads']} threads, {machine['cpu']}")
+    clients = f", {report.clients} clients" if report.clients > 1 else ""
+    say(f"{report.onnx}, input {shapes} ({report.source}), {machine['threads']} threads{clients}, {machine['cpu']}")
     console.print(_table(report))
     for row in report.rows:
         if row.note:
@@ -117,24 +144,41 @@ def _print_report(report: BenchReport) -> None:
         say(f"artifact / fastest static baseline ({report.fastest_static}): {_spread(report.ratio)}")
 
 
+def _print_csv(report: BenchReport) -> None:
+    """A line a row, times in seconds; columns of what did not run are empty."""
+    from lascompile.bench import Latency
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    names = [field.name for field in fields(Latency)]
+    ratios = ("ratio", "ratio_q1", "ratio_q3")
+    writer.writerow(["runtime", "network", "clients", "threads", *names, "throughput_per_s", *ratios, "note"])
+    for row in report.rows:
+        latency = [getattr(row.latency, name) if row.latency else None for name in names]
+        ratio = (row.ratio.median, row.ratio.q1, row.ratio.q3) if row.ratio else (None, None, None)
+        start = (row.runtime, row.network, report.clients, report.machine["threads"])
+        writer.writerow([*start, *latency, row.throughput_per_s, *ratio, row.note])
+
+
 def _spread(ratio: Ratio) -> str:
     return f"{ratio.median:.3f} (half of the rounds: {ratio.q1:.3f} to {ratio.q3:.3f})"
 
 
 def _table(report: BenchReport) -> Table:
     table = Table("runtime", "network", box=None, header_style="bold")
-    for heading in (*_STATISTICS, "CoV", "ratio"):
+    for heading in (*_STATISTICS, "CoV", "per s", "ratio"):
         table.add_column(heading, justify="right")
     for row in report.rows:
         table.add_row(*_cells(row))
-    table.caption = "milliseconds; ratio: artifact / this"
+    table.caption = "milliseconds; per s: calls in a second; ratio: artifact / this"
     return table
 
 
 def _cells(row: Row) -> list[str]:
     latency, runtime = row.latency, escape(row.runtime)
     if latency is None:
-        return [runtime, row.network, *["-"] * (len(_STATISTICS) + 1), "-"]
+        return [runtime, row.network, *["-"] * (len(_STATISTICS) + 3)]
     times = [f"{getattr(latency, f'{name}_s') * 1e3:.2f}" for name in _STATISTICS]
     ratio = "" if row.ratio is None else f"{row.ratio.median:.3f}"
-    return [runtime, row.network, *times, f"{latency.variation:.1%}", ratio]
+    rate = row.throughput_per_s or 0.0
+    throughput = f"{rate:.0f}" if rate >= 100 else f"{rate:.3g}"
+    return [runtime, row.network, *times, f"{latency.variation:.1%}", throughput, ratio]

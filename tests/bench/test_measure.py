@@ -9,6 +9,7 @@ import pytest
 from lascompile.bench import BASELINES, BenchConfig, bench
 from lascompile.bench import measure as measurement
 from lascompile.bench.baselines import Baseline, open_onnxruntime
+from lascompile.bench.timing import Times
 from lascompile.errors import UnsupportedModelError, UsageError
 from lascompile.sample_inputs import natural_inputs
 from tests.masked_nets import masked_network
@@ -145,14 +146,14 @@ def test_a_runtime_that_computes_something_else_does_not_take_part(artifact, pat
 
 
 def test_unsteady_times_are_warned_of(artifact, path, monkeypatch):
-    times = np.ones((3, 1, 5))
-    times[1, 0, 0] = 2.0
-    monkeypatch.setattr(measurement, "race", lambda calls, plan, progress: times)
+    calls = np.ones((3, 1, 5))
+    calls[1, 0, 0] = 2.0
+    monkeypatch.setattr(measurement, "race", lambda *_: [Times(found, 1 / found.mean(axis=1)) for found in calls])
     monkeypatch.setattr(measurement, "load_average", lambda: 3.0)
     report = bench(artifact, path, QUICK)
     assert "run times vary by more than 2.5% (onnxruntime, static 33.3%)" in report.warnings[0]
     assert report.warnings[1] == "the machine was busy before: load average 3.0 over the last minute"
-    monkeypatch.setattr(measurement, "race", lambda calls, plan, progress: np.ones((3, 1, 5)))
+    calls[...] = 1.0
     monkeypatch.setattr(measurement, "load_average", lambda: 0.1)
     assert bench(artifact, path, QUICK).warnings == []
 
@@ -176,5 +177,34 @@ def test_an_input_that_does_not_fit_is_refused_in_the_words_of_the_artifact(arti
 def test_bad_settings():
     with pytest.raises(UsageError, match="unknown baseline 'tensorrt': there are onnxruntime, openvino, torch"):
         BenchConfig(("tensorrt",))
-    with pytest.raises(UsageError, match="repeats 0: must be at least 1"):
-        BenchConfig(repeats=0)
+    for settings, message in (
+        ({"repeats": 0}, "repeats 0: must be at least 1"),
+        ({"duration_s": 0.0}, "duration 0: must be a positive number of seconds"),
+        ({"duration_s": float("nan")}, "duration nan: must be a positive"),
+        ({"duration_s": float("inf")}, "duration inf: must be a positive"),
+        ({"warm_up": -1}, "warmup -1: must not be negative"),
+        ({"clients": 0}, "clients 0: must be from 1 to 1024"),
+        ({"clients": 5000}, "clients 5000: must be from 1 to 1024"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            BenchConfig(**settings)
+
+
+def test_without_the_file_artifacts_alone_are_timed(artifact, path):
+    report = bench(artifact, None, NOBODY, against={"untuned.lasc": FakeArtifact(path)})
+    assert [row.name for row in report.rows] == ["lascompile", "untuned.lasc"]
+    assert report.activation_rates == bench(artifact, path, NOBODY).activation_rates
+    assert report.ratio is None
+
+
+def test_throughput_of_several_clients(artifact, path):
+    report = bench(artifact, path, BenchConfig(("onnxruntime", "openvino"), repeats=5, clients=3))
+    assert report.clients == 3 and not any("vary" in warning for warning in report.warnings)
+    for row in report.rows:
+        assert row.latency.runs == 15
+        assert 0 < row.throughput_per_s <= 3 / row.latency.min_s
+
+
+def test_one_client_does_what_its_latency_allows(artifact, path):
+    (row,) = bench(artifact, None, NOBODY).rows
+    assert row.throughput_per_s == pytest.approx(1 / row.latency.mean_s)

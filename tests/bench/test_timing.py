@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import time
+from threading import Barrier
+
 import numpy as np
 import pytest
 
@@ -28,13 +31,14 @@ class Clock:
 def raced():
     clock, log = Clock(), []
     runners = [Runner("a", 1.0, clock, log), Runner("b", 2.0, clock, log), Runner("c", 4.0, clock, log)]
-    return race(runners, Plan(rounds=3, block=2, warm_up=1), clock=clock), "".join(log)
+    return race([[runner] for runner in runners], Plan(rounds=3, block=2, warm_up=1), clock=clock), "".join(log)
 
 
 def test_times_are_those_of_each_contestant(raced):
     times, _ = raced
-    assert times.shape == (3, 3, 2)
-    np.testing.assert_array_equal(times, np.broadcast_to([[[1.0]], [[2.0]], [[4.0]]], (3, 3, 2)))
+    for found, duration in zip(times, (1.0, 2.0, 4.0), strict=True):
+        np.testing.assert_array_equal(found.calls_s, np.full((3, 2), duration))
+        np.testing.assert_array_equal(found.rates_per_s, np.full(3, 1 / duration))
 
 
 def test_blocks_are_interleaved_and_another_starts_each_round(raced):
@@ -45,7 +49,7 @@ def test_blocks_are_interleaved_and_another_starts_each_round(raced):
 
 def test_the_progress_is_told():
     seen = []
-    race([lambda: None], Plan(rounds=2, block=1, warm_up=0), lambda *done: seen.append(done))
+    race([[lambda: None]], Plan(rounds=2, block=1, warm_up=0), lambda *done: seen.append(done))
     assert seen == [(1, 2), (2, 2)]
 
 
@@ -55,3 +59,37 @@ def test_statistics():
     assert latency.p99_s == pytest.approx(2.08)
     assert latency.mean_s == pytest.approx(1.1)
     assert latency.variation == pytest.approx(np.std([1.0] * 98 + [2.0, 10.0]) / 1.1)
+
+
+def test_a_block_is_as_long_as_asked_for():
+    clock, log = Clock(), []
+    runners = [Runner("a", 1.0, clock, log), Runner("b", 30.0, clock, log)]
+    times = race([[runner] for runner in runners], Plan(rounds=2, block=1, warm_up=0, block_s=5.0), clock=clock)
+    assert [found.calls_s.shape for found in times] == [(2, 5), (2, 1)]
+
+
+def test_clients_call_at_the_same_time():
+    together = Barrier(3)
+
+    def call():
+        together.wait(timeout=20)
+        time.sleep(0.01)
+
+    (found,) = race([[call] * 3], Plan(rounds=2, block=4, warm_up=0))
+    assert found.calls_s.shape == (2, 12)
+    # One after the other, each of them would take 0.01 s at least.
+    assert (found.rates_per_s <= 3 / 0.01).all() and found.calls_s.min() >= 0.01
+
+
+def test_each_client_has_its_own_call():
+    called = []
+    race([[lambda number=number: called.append(number) for number in range(3)]], Plan(rounds=1, block=2, warm_up=0))
+    assert sorted(called) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+
+def test_what_a_client_raises_is_passed_on():
+    def fail():
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        race([[lambda: None, fail]], Plan(rounds=1, block=1, warm_up=0))
