@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ class Artifact:
         self.threads = _checked_threads(threads)
         library = path / self.manifest.library
         # More calls at a time than threads would take the CPUs from each other, not from anybody else.
-        self._contexts = Contexts(lambda: _Context(library, self.manifest), self.threads)
+        self._contexts = Contexts(partial(_Context, library, self.manifest), self.threads)
         self._pool = ThreadPool(library)
         self._constant_arrays = views(_read_block(path), self.manifest.constants)
         self._constants = [as_tensor(array) for array in self._constant_arrays]
