@@ -100,7 +100,7 @@ def build_artifact(
     progress: ProgressCallback | None = None,
 ) -> Path:
     """As `build`, but without loading the result, which may be for another machine. Returns the folder."""
-    from lascompile.analysis.blocks import NOMINAL_RATE, find_blocks, network_flops
+    from lascompile.analysis.blocks import find_blocks, network_flops
     from lascompile.artifact_writer import check_destination, write_artifact
     from lascompile.cpu import physical_cores
     from lascompile.frontend.load import load_model
@@ -113,6 +113,7 @@ def build_artifact(
     from lascompile.plan.measured import open_measurements
     from lascompile.plan.plan import Plan
     from lascompile.schedules.numerics import Numerics
+    from lascompile.workload import NOMINAL_RATE
 
     say = progress or (lambda phase, share: None)
     source = Path(path)

@@ -86,9 +86,9 @@ class StepSpec:
         rows: Rows, or Winograd tiles, if all pixels are active; 0 if the kernel is not dynamic.
         count: Position of the count among the workspace tensors, if the kernel is dynamic.
         algorithm: What computes it, if it is a convolution that there are several ways to compute.
-        candidates: These ways, the best first: {"algorithm", "cost", "source"}, all costs in one unit: cycles if they
-            are predicted, else seconds. With "record" and "row", the provenance of the record that the decisions come
-            from, and of the latency table's row that the cost comes from, with the granularity it was measured under.
+        candidates: These ways, the best first: {"algorithm", "cost", "interval", "source"}, costs in seconds. With
+            "record" and "row", the provenance of the record that the decisions come from, and of the latency table's
+            row that the cost comes from, with the granularity it was measured under.
     """
 
     label: str

@@ -18,19 +18,6 @@ from lascompile.workload import Workload
 
 
 @dataclass(frozen=True)
-class Effort:
-    """What a kernel has to do, as far as it orders the algorithms of one convolution.
-
-    Attributes:
-        cycles: Of arithmetic, on all engines together.
-        weight_bytes: That come from off-chip memory.
-    """
-
-    cycles: float
-    weight_bytes: float
-
-
-@dataclass(frozen=True)
 class Algorithm:
     """One way to compute a convolution on a kind of target, whose type is that of the targets its functions take.
 
@@ -51,7 +38,6 @@ class Algorithm:
         variants: The definition of a workload, before any schedule, in as many variants as it takes to have every line
             in one of them, each by fixed decisions: the fingerprint that records keep is made of their texts, so they
             have to be the same for all decisions, and to cost next to nothing.
-        effort: What so many active rows or tiles of a workload take on a target.
         work: What so many active rows or tiles of a workload, by such decisions, make an engine do.
         tolerance: The error that is allowed when a candidate is compared with the reference, as a share of the largest
             number in the result. A wrong kernel misses it by orders of magnitude; rounding stays well below it.
@@ -71,7 +57,6 @@ class Algorithm:
     pack: Callable[[np.ndarray, Any, Any], np.ndarray]
     upcoming: Callable[[Any, tuple[int, ...]], Upcoming] | None
     variants: Callable[[Any], Iterator[tirx.PrimFunc]]
-    effort: Callable[[Any, float, Any], Effort]
     work: Callable[[Any, Any, float, Engine], Work]
     tolerance: float
     nan_reach: int | None

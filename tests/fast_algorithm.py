@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lascompile.schedules.algorithm import Effort
 from lascompile.schedules.cpu.algorithms import ALGORITHMS, DIRECT
 from lascompile.schedules.numerics import Numerics
 from lascompile.schedules.space import Space
+from lascompile.schedules.work import Work
 
 NAME = "fast"
 Spoil = Callable[[np.ndarray], np.ndarray]
@@ -37,6 +37,6 @@ def install(monkeypatch: pytest.MonkeyPatch, spoil: Spoil = lambda weight: weigh
         space=lambda *arguments: Space.around(FastDecisions(DIRECT.decide(*arguments)), {}, lambda _: True),
         schedule=lambda workload, decisions: DIRECT.schedule(workload, decisions.inner),
         pack=lambda weight, workload, decisions: DIRECT.pack(spoil(weight), workload, decisions.inner),
-        effort=lambda *arguments: Effort(0.0, 0.0),
+        work=lambda *arguments: Work(engines=1, fmas=0.0, loads=0.0, stalls=0.0, tiles=0.0),
     )
     monkeypatch.setitem(ALGORITHMS, NAME, algorithm)

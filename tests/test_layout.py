@@ -15,7 +15,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
     frozenset({"compile", "tune", "measure", "search", "bench", "verify", "report"}),
     frozenset({"artifact_writer"}),
-    frozenset({"passes", "pipeline", "lower", "codegen", "plan", "latency", "sample_inputs"}),
+    frozenset({"passes", "pipeline", "lower", "codegen", "plan", "sites", "latency", "sample_inputs"}),
     frozenset({"frontend", "analysis", "models"}),
     frozenset({"runtime"}),
     frozenset({"manifest"}),

@@ -20,12 +20,10 @@ from lascompile.analysis.reasons import why_dense
 from lascompile.analysis.refusals import Refusal
 from lascompile.analysis.regions import Region, ancestors, find_regions
 from lascompile.analysis.rules.convolution import has_constant_weights, window_of
+from lascompile.workload import NOMINAL_RATE
 
 Kind = Literal["bottleneck", "basic", "residual", "plain"]
 Part = Literal["branch", "shortcut", "masker", "attention"]
-
-NOMINAL_RATE = 0.5
-"""Activation rate that reports, manifests and costs assume where none is given."""
 
 
 @dataclass(frozen=True)

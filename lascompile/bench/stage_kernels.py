@@ -12,9 +12,9 @@ from lascompile.lower.tiles import cut_into_tiles
 from lascompile.schedules.algorithm import Algorithm
 from lascompile.schedules.backends import backend_of
 from lascompile.schedules.numerics import Numerics
+from lascompile.sites.activity import Activity, Decided, Dilated, Tiles
 from lascompile.target import Target
 from lascompile.tune import conv_problem, winograd_problem
-from lascompile.tune.activity import Activity, Decided, Dilated, Tiles
 from lascompile.workload import ConvWorkload, Epilogue, Form, WindowShape, WinogradWorkload, channel_stride
 
 _RELU = (("relu",),)

@@ -93,7 +93,7 @@ def _inspect_artifact(args: argparse.Namespace) -> None:
 
 
 def _activation_rate(rate: float | None) -> float:
-    from lascompile.analysis.blocks import NOMINAL_RATE
+    from lascompile.workload import NOMINAL_RATE
 
     if rate is None:
         return NOMINAL_RATE

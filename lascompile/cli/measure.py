@@ -111,8 +111,8 @@ def _items(
 
 def _hint(args: argparse.Namespace, items: list[Measurable]) -> None:
     """Say so if `build` will ask for another activation rate than those that are measured."""
-    from lascompile.analysis.blocks import NOMINAL_RATE
     from lascompile.records.matching import is_dynamic
+    from lascompile.workload import NOMINAL_RATE
 
     if args.quiet or NOMINAL_RATE in args.activation_rate:
         return

@@ -23,8 +23,9 @@ _LOADS_PER_CYCLE = 2
 _TILE_CYCLES = 4
 """Loop, zeros and bias of a register tile; assumed."""
 
-_TRANSFORM_CYCLES = 10
-"""For a vector of a Winograd transform: gathered, about three additions, stored; assumed."""
+_TRANSFORM_CYCLES = 7
+"""For a vector of a Winograd transform: gathered, about three additions, stored; assumed. By the data sheet alone, the
+algorithms of two CPUs that were measured then come in the best order (docs/architecture.md)."""
 
 _SPILL_CYCLES = 0.5
 """A vector that goes through the first-level cache in a step: a store and a load beside the multiply-adds; assumed."""

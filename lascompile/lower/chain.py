@@ -16,9 +16,7 @@ from lascompile.analysis.demand import NOWHERE, Demand, Footprint
 from lascompile.analysis.fill import Fill
 from lascompile.analysis.gates import Gate
 from lascompile.analysis.rules import convolution, elementwise
-
-Domain = frozenset[Footprint]
-"""The pixels that a packed value holds, in order."""
+from lascompile.sites.domain import Domain
 
 
 @dataclass(eq=False)

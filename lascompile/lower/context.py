@@ -10,9 +10,10 @@ import numpy as np
 import onnx_ir as ir
 
 from lascompile.analysis.gates import is_feature_map
-from lascompile.lower.chain import Domain
+from lascompile.lower.draft import Draft
 from lascompile.lower.kernels import Scheduler
-from lascompile.lower.program import Buffer, Kernel, Program, Role, Step
+from lascompile.lower.program import Buffer, Kernel, Role, Step
+from lascompile.sites.domain import Domain
 from lascompile.workload import ROW_SLACK, CopyWorkload, LayoutWorkload, Workload, channel_stride
 
 
@@ -21,8 +22,8 @@ class Context:
     """State of a lowering.
 
     Attributes:
-        program: Inputs, outputs and steps so far.
-        scheduler: Chooses schedules.
+        draft: What was emitted so far.
+        scheduler: Schedules what there is one way to compute.
         rows: Buffer [P + ROW_SLACK, stride] of each value that is stored as dense rows.
         plain: Buffer in ONNX's own layout of each value that is stored so.
         packed: Buffer and pixels of each value that is stored as packed rows.
@@ -30,7 +31,7 @@ class Context:
         kept: Values that others than nodes read, so that no other value may take their memory.
     """
 
-    program: Program
+    draft: Draft
     scheduler: Scheduler
     position: Mapping[ir.Node, int]
     kept: frozenset[ir.Value]
@@ -43,8 +44,15 @@ class Context:
         self, kernel: Workload | Kernel, arguments: list[Buffer], outputs: list[Buffer], node: str, part: str = "other"
     ) -> None:
         """Append a step."""
-        chosen = self.scheduler.schedule(kernel) if isinstance(kernel, Workload) else kernel
-        self.program.steps.append(Step(chosen, tuple(arguments), tuple(outputs), node, part))
+        self.draft.steps.append(Step(self._scheduled(kernel), tuple(arguments), tuple(outputs), node, part))
+
+    def run_before_use(self, workload: Workload, arguments: list[Buffer], outputs: list[Buffer]) -> None:
+        """A step that makes a list: it runs before the first one that reads what it writes, if any does."""
+        step = Step(self._scheduled(workload), tuple(arguments), tuple(outputs), "", "lists")
+        self.draft.makers.update(dict.fromkeys((buffer.root for buffer in outputs), step))
+
+    def _scheduled(self, kernel: Workload | Kernel) -> Kernel:
+        return self.scheduler.schedule(kernel) if isinstance(kernel, Workload) else kernel
 
     def new_rows(self, value: ir.Value) -> Buffer:
         """A buffer for `value` as rows, all its pixels in the worst case."""

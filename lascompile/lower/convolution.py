@@ -1,7 +1,8 @@
-"""Lower chains that start with a convolution or a matrix product."""
+"""Draft chains that start with a convolution or a matrix product: all their forms, one of which the plan chooses."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,141 +10,185 @@ import onnx_ir as ir
 
 from lascompile.analysis.demand import Window
 from lascompile.analysis.rules.convolution import window_of
-from lascompile.lower.chain import Chain, Domain
+from lascompile.lower.chain import Chain
 from lascompile.lower.context import Context, pixel_count, shape4
-from lascompile.lower.lists import Lists, granularity_of
-from lascompile.lower.program import Buffer
+from lascompile.lower.kernels import ScheduledKernel
+from lascompile.lower.lists import Lists
+from lascompile.lower.program import Buffer, Step
 from lascompile.lower.sink import Sink, epilogue, prepare_sink
 from lascompile.lower.tiles import Tiling, cut_into_tiles, suits_tiles, tile_buffers
-from lascompile.workload import ConvWorkload, Form, WinogradWorkload, channel_stride
+from lascompile.sites.activity import Activity, Region, Tiles
+from lascompile.sites.domain import Domain, granularity_of, region_of, window_shape
+from lascompile.sites.site import Site, SiteForm
+from lascompile.sites.window_table import dense_table
+from lascompile.workload import ConvWorkload, Form, WindowShape, WinogradWorkload, channel_stride
 
 
 @dataclass(frozen=True)
-class _Site:
-    """A convolution that is being lowered.
+class OpenConvolution:
+    """A convolution whose kernel is to be chosen.
 
     Attributes:
+        context, lists: Where its step will stand.
+        site: Its forms.
         chain: It, and what is done to its result.
-        window: Its window.
-        source: Its input.
+        place: Where its rows come from and go to.
         weight: [out, in / groups, kh, kw].
-        sink: Where its result goes.
-        from_domain: The pixels that the input is packed to; None if it is dense.
+        buffers: By argument name, those that no form changes.
+        tilings: The ways to cut it into Winograd tiles, by side.
     """
 
+    context: Context
+    lists: Lists
+    site: Site
     chain: Chain
-    window: Window
-    source: ir.Value
+    place: _Place
     weight: np.ndarray
-    sink: Sink
-    from_domain: Domain | None
+    buffers: Mapping[str, Buffer]
+    tilings: Mapping[int, Tiling]
+
+    def close(self, kernel: ScheduledKernel) -> Step:
+        """The step that computes it by `kernel`."""
+        workload, chain, place = kernel.workload, self.chain, self.place
+        assert isinstance(workload, Form)
+        weight = self.context.constant(f"{self.site.node}.weight", kernel.pack_weight(self.weight))
+        buffers = {**self.buffers, "weight": weight}
+        if isinstance(workload, WinogradWorkload):
+            tiling = self.tilings[workload.m]
+            buffers |= tile_buffers(self.lists, tiling, chain.domain, place.source, chain.packs).by_argument()
+        elif chain.domain is not None:
+            buffers |= self.lists.of(chain.domain).by_argument()
+        if isinstance(workload, ConvWorkload) and workload.gathers:
+            buffers["table"] = _table(self.lists, place, chain.domain)
+        part = ("scatter" if chain.scatters else "conv") if chain.domain is not None else "other"
+        return _step(kernel, workload, buffers, self.site.node, part)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the rows of a convolution come from.
+
+    Attributes:
+        window: Its window.
+        batch: Images at once.
+        source: The pixels that the input is packed to; None if it is dense.
+    """
+
+    window: Window
+    batch: int
+    source: Domain | None
 
     @property
-    def name(self) -> str:
-        """The ONNX node's."""
-        return str(self.chain.anchor.name)
+    def shape(self) -> WindowShape:
+        """The window over all images."""
+        return window_shape(self.window, self.batch)
 
     @property
-    def batch(self) -> int:
-        """Images at once."""
-        return shape4(self.source)[0]
+    def region(self) -> Region | None:
+        """The pixels that a packed input holds."""
+        return None if self.source is None else region_of(self.source)
 
 
-def lower_convolution(context: Context, lists: Lists, chain: Chain) -> None:
-    """Emit the kernel of `chain`, by the algorithm that costs least."""
+def draft_convolution(context: Context, lists: Lists, chain: Chain) -> None:
+    """Leave the step of `chain` open, in every form that it can take."""
     node = chain.anchor
-    window, source, weight = window_of(node), node.inputs[0], _constant(node, 1)
-    assert window is not None and source is not None and weight is not None
-    sink = prepare_sink(context, lists, chain)
-    site = _Site(chain, window, source, weight, sink, _domain_of(context, source))
-    tilings = {tiling.m: tiling for tiling in _tilings(site)}
-    forms: list[Form] = [_row_workload(site), *(_tile_workload(site, tiling) for tiling in tilings.values())]
-    kernel = context.scheduler.convolve(site.name, *forms, granularity=granularity_of(chain.domain))
-    source_rows = context.packed[source][0] if source in context.packed else context.rows_of(source)
-    bias = pack_channels(_constant(node, 2), weight.shape[0])
+    window, value, weight = window_of(node), node.inputs[0], _constant(node, 1)
+    assert window is not None and value is not None and weight is not None
+    name, sink = str(node.name), prepare_sink(context, lists, chain)
+    place = _Place(window, shape4(value)[0], context.packed[value][1] if value in context.packed else None)
+    tilings = {tiling.m: tiling for tiling in _tilings(chain, sink, place)}
+    forms = [_row_form(chain, sink, place, weight), *(_tile_form(chain, sink, place, t) for t in tilings.values())]
+    if chain.domain is not None:
+        lists.of(chain.domain)  # its masks' decisions are kept from here on
     buffers = sink.buffers | {
-        "input": source_rows,
-        "weight": context.constant(f"{site.name}.weight", kernel.pack_weight(weight)),
-        "bias": context.constant(f"{site.name}.bias", bias),
+        "input": context.packed[value][0] if value in context.packed else context.rows_of(value),
+        "bias": context.constant(f"{name}.bias", pack_channels(_constant(node, 2), weight.shape[0])),
     }
-    workload = kernel.workload
-    assert isinstance(workload, ConvWorkload | WinogradWorkload)
-    if isinstance(workload, WinogradWorkload):
-        tiles = tile_buffers(lists, tilings[workload.m], chain.domain, site.from_domain, chain.packs, site.name)
-        buffers |= tiles.by_argument()
-    elif chain.domain is not None:
-        buffers |= lists.of(chain.domain, site.name).by_argument()
-    if isinstance(workload, ConvWorkload) and workload.gathers:
-        buffers["table"] = _table(lists, window, site.batch, chain.domain, site.from_domain, site.name)
-    arguments = [buffers[argument] for argument in workload.arguments()]
-    part = "scatter" if chain.scatters else "conv"
-    context.run(kernel, arguments, [buffers["output"]], site.name, part if chain.domain is not None else "other")
+    site = Site(name, tuple(forms), granularity_of(chain.domain))
+    context.draft.steps.append(OpenConvolution(context, lists, site, chain, place, weight, buffers, tilings))
     sink.store(context, chain)
 
 
-def _row_workload(site: _Site) -> ConvWorkload:
-    chain, node = site.chain, site.chain.anchor
-    return ConvWorkload(
-        rows=pixel_count(node.outputs[0]),
-        input_rows=pixel_count(site.source),
-        taps=site.window.taps,
-        groups=_groups(node),
-        in_channels=shape4(site.source)[1],
-        out_channels=site.weight.shape[0],
-        gathers=not (chain.domain == site.from_domain and site.window.is_pointwise),
+def _step(kernel: ScheduledKernel, workload: Form, buffers: Mapping[str, Buffer], node: str, part: str) -> Step:
+    return Step(kernel, tuple(buffers[name] for name in workload.arguments()), (buffers["output"],), node, part)
+
+
+def _row_form(chain: Chain, sink: Sink, place: _Place, weight: np.ndarray) -> SiteForm:
+    value = chain.anchor.inputs[0]
+    assert value is not None
+    gathers = not (chain.domain == place.source and place.window.is_pointwise)
+    workload = ConvWorkload(
+        rows=pixel_count(chain.anchor.outputs[0]),
+        input_rows=pixel_count(value),
+        taps=place.window.taps,
+        groups=_groups(chain.anchor),
+        in_channels=shape4(value)[1],
+        out_channels=weight.shape[0],
+        gathers=gathers,
         counted=chain.domain is not None,
         scatters=chain.scatters,
-        residual_listed=site.sink.residual_listed,
-        in_place=site.sink.in_place,
+        residual_listed=sink.residual_listed,
+        in_place=sink.in_place,
         epilogue=epilogue(chain),
     )
+    rows = None if chain.domain is None else region_of(chain.domain)
+    if not gathers or _table_is_list(place, chain.domain):
+        return SiteForm(workload, Activity(rows))
+    if rows is None:
+        return SiteForm(workload, Activity(constant_table=dense_table(place.shape).tobytes()))
+    return SiteForm(workload, Activity(rows, place.shape, place.region))
 
 
 _TILE_SIDES = (2, 4)
 
 
-def _tilings(site: _Site) -> list[Tiling]:
+def _tilings(chain: Chain, sink: Sink, place: _Place) -> list[Tiling]:
     """The ways to cut the convolution into Winograd tiles, if it can be."""
-    chain, sink = site.chain, site.sink
     # A tile's residual is read in the rows that it writes, so both have to be packed, or neither.
     is_residual_apart = "residual" in sink.buffers and chain.domain is not None
     is_residual_apart = is_residual_apart and sink.residual_listed != chain.scatters
-    if not suits_tiles(site.window) or _groups(chain.anchor) > 1 or is_residual_apart:
+    if not suits_tiles(place.window) or _groups(chain.anchor) > 1 or is_residual_apart:
         return []
-    return [cut_into_tiles(site.window, site.batch, m, chain.domain) for m in _TILE_SIDES]
+    return [cut_into_tiles(place.window, place.batch, m, chain.domain) for m in _TILE_SIDES]
 
 
-def _tile_workload(site: _Site, tiling: Tiling) -> WinogradWorkload:
-    return WinogradWorkload(
+def _tile_form(chain: Chain, sink: Sink, place: _Place, tiling: Tiling) -> SiteForm:
+    value, output = chain.anchor.inputs[0], chain.anchor.outputs[0]
+    assert value is not None
+    workload = WinogradWorkload(
         m=tiling.m,
         tiles=tiling.tiles,
         input_rows=tiling.input_rows,
         output_rows=tiling.output_rows,
-        in_channels=shape4(site.source)[1],
-        out_channels=site.weight.shape[0],
-        counted=site.chain.domain is not None,
-        in_place=site.sink.in_place,
-        epilogue=epilogue(site.chain),
+        in_channels=shape4(value)[1],
+        out_channels=shape4(output)[1],
+        counted=chain.domain is not None,
+        in_place=sink.in_place,
+        epilogue=epilogue(chain),
     )
+    tiles = Tiles.of(tiling.inputs, tiling.outputs)
+    if chain.domain is None:
+        return SiteForm(workload, Activity(tiles=tiles))
+    activity = Activity(region_of(chain.domain), source=place.region, tiles=tiles, packs=chain.packs)
+    return SiteForm(workload, activity)
 
 
 def _groups(node: ir.Node) -> int:
     return node.attributes["group"].as_int() if "group" in node.attributes else 1
 
 
-def _table(
-    lists: Lists, window: Window, batch: int, rows: Domain | None, source: Domain | None, node: str
-) -> Buffer:
+def _table(lists: Lists, place: _Place, rows: Domain | None) -> Buffer:
     """The table of input rows."""
     if rows is None:
-        return lists.dense_table(window, batch)
-    if window.is_pointwise and source is None:
-        return lists.of(rows, node).rows
-    return lists.table(rows, window, batch, source, node)
+        return lists.dense_table(place.window, place.batch)
+    if _table_is_list(place, rows):
+        return lists.of(rows).rows
+    return lists.table(rows, place.window, place.batch, place.source)
 
 
-def _domain_of(context: Context, value: ir.Value) -> Domain | None:
-    return context.packed[value][1] if value in context.packed else None
+def _table_is_list(place: _Place, rows: Domain | None) -> bool:
+    """True if each active row reads itself, of a dense map."""
+    return rows is not None and place.window.is_pointwise and place.source is None
 
 
 def _constant(node: ir.Node, position: int) -> np.ndarray | None:
@@ -159,23 +204,45 @@ def pack_channels(values: np.ndarray | None, channels: int) -> np.ndarray:
     return packed
 
 
-def lower_linear(context: Context, node: ir.Node) -> None:
+@dataclass(frozen=True)
+class OpenProduct:
+    """A matrix product whose kernel is to be chosen.
+
+    Attributes:
+        context: Where its step will stand.
+        site: Its form.
+        weight: [out, in].
+        buffers: By argument name, all but the weights.
+    """
+
+    context: Context
+    site: Site
+    weight: np.ndarray
+    buffers: Mapping[str, Buffer]
+
+    def close(self, kernel: ScheduledKernel) -> Step:
+        """The step that computes it by `kernel`."""
+        assert isinstance(kernel.workload, Form)
+        packed = kernel.pack_weight(self.weight[:, :, None, None])
+        buffers = {**self.buffers, "weight": self.context.constant(f"{self.site.node}.weight", packed)}
+        return _step(kernel, kernel.workload, buffers, self.site.node, "other")
+
+
+def draft_linear(context: Context, node: ir.Node) -> None:
     """`Gemm` and `MatMul` with known weights are 1x1 convolutions of maps of one pixel."""
     weight, bias = linear_constants(node)
     source, output = node.inputs[0], node.outputs[0]
     assert source is not None
     rows, out_channels = pixel_count(output), weight.shape[0]
     workload = ConvWorkload(rows, rows, 1, 1, weight.shape[1], out_channels, False, False, False)
-    name = str(node.name)
-    kernel = context.scheduler.convolve(name, workload)
-    target = context.new_rows(output)
-    arguments = [
-        context.rows_of(source),
-        context.constant(f"{name}.weight", kernel.pack_weight(weight[:, :, None, None])),
-        context.constant(f"{name}.bias", pack_channels(bias, out_channels)),
-        target,
-    ]
-    context.run(kernel, arguments, [target], name)
+    name, target = str(node.name), context.new_rows(output)
+    buffers = {
+        "input": context.rows_of(source),
+        "bias": context.constant(f"{name}.bias", pack_channels(bias, out_channels)),
+        "output": target,
+    }
+    site = Site(name, (SiteForm(workload, Activity()),), None)
+    context.draft.steps.append(OpenProduct(context, site, weight, buffers))
     context.rows[output] = target
 
 

@@ -41,7 +41,7 @@ def lower_map(context: Context, lists: Lists, chain: Chain) -> None:
     )
     buffers = dict(sink.buffers)
     if chain.domain is not None:
-        buffers |= lists.of(chain.domain, str(node.name)).by_argument()
+        buffers |= lists.of(chain.domain).by_argument()
     for position, (_, buffer, table) in enumerate(operands):
         buffers[f"operand{position}"] = buffer
         if table is not None:
@@ -89,4 +89,4 @@ def _operand(context: Context, lists: Lists, chain: Chain, value: ir.Value) -> t
     assert chain.domain is not None
     batch, _, height, width = shape4(value)
     same = Window((1, 1), (1, 1), (0, 0), (1, 1), (height, width), (height, width))
-    return "table", buffer, lists.table(chain.domain, same, batch, domain, name)
+    return "table", buffer, lists.table(chain.domain, same, batch, domain)

@@ -10,15 +10,16 @@ import numpy as np
 from tvm import tirx
 
 from lascompile.plan.candidate import Candidate
-from lascompile.plan.choice import Chooser
+from lascompile.plan.choice import Choice, Chooser
 from lascompile.plan.measured import Measurements
 from lascompile.plan.plan import Plan
 from lascompile.schedules.algorithm import Algorithm
 from lascompile.schedules.backends import backend_of
 from lascompile.schedules.numerics import Numerics
 from lascompile.schedules.weight_stream import Stream
+from lascompile.sites.site import Site
 from lascompile.target import Target
-from lascompile.workload import Form, Workload
+from lascompile.workload import Workload
 
 
 @dataclass(frozen=True)
@@ -88,18 +89,17 @@ class Scheduler:
         """The kernel of a workload that there is one way to compute."""
         return ScheduledKernel(workload, self.target, self.threads)
 
-    def convolve(
-        self, node: str, *workloads: Form, granularity: tuple[int, int] | None = None
-    ) -> ScheduledKernel:
-        """The kernel for the convolution `node`, which stands in `workloads` in every form that it can take.
-
-        `granularity` is S of the mask that it obeys, if there is one.
+    def plan_sites(self, sites: Sequence[Site]) -> list[ScheduledKernel]:
+        """The kernels of all convolutions of a network.
 
         Raises:
-            UsageError: The plan wants an algorithm that cannot compute it here.
+            UsageError: The plan wants an algorithm that cannot compute one of them here.
         """
         chooser = Chooser(self.target, self.threads, self.numerics, self.plan, self.measurements)
-        chosen, candidates = chooser.choose(node, workloads, granularity)
+        return [self._chosen(chooser.choose(site)) for site in sites]
+
+    def _chosen(self, choice: Choice) -> ScheduledKernel:
+        chosen = choice.candidate
         return ScheduledKernel(
-            chosen.workload, self.target, self.threads, chosen.algorithm, chosen.decisions, candidates=candidates
+            chosen.workload, self.target, self.threads, chosen.algorithm, chosen.decisions, candidates=choice.ranked
         )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
 import onnx_ir as ir
 
 from lascompile.analysis.demand import Footprint, Window
 from lascompile.analysis.gates import Mask
-from lascompile.lower.chain import Domain
 from lascompile.lower.context import Context, elements
 from lascompile.lower.program import Buffer, Role
+from lascompile.sites.domain import Domain, ordered, window_shape
+from lascompile.sites.window_table import dense_table
 from lascompile.workload import (
     ROW_SLACK,
     ActiveWorkload,
@@ -19,7 +19,6 @@ from lascompile.workload import (
     DilateWorkload,
     TableWorkload,
     UnionWorkload,
-    WindowShape,
 )
 
 
@@ -38,7 +37,7 @@ class RowList:
 
 @dataclass(eq=False)
 class Lists:
-    """Makes each list and table once."""
+    """Makes each list and table once, before the first step that reads it."""
 
     context: Context
     _active: dict[Footprint, Buffer] = field(default_factory=dict)
@@ -47,10 +46,10 @@ class Lists:
     _lists: dict[Domain, RowList] = field(default_factory=dict)
     _tables: dict[tuple[Domain, Window, Domain | None], Buffer] = field(default_factory=dict)
 
-    def of(self, domain: Domain, node: str) -> RowList:
+    def of(self, domain: Domain) -> RowList:
         """The list of the pixels in `domain`."""
         if domain not in self._lists:
-            active = self.active(domain, node)
+            active = self.active(domain)
             rows = active.shape[0] - 1
             made = RowList(
                 Buffer("list", (rows + ROW_SLACK,), "int32"),
@@ -58,18 +57,18 @@ class Lists:
                 Buffer("position", (rows + 1,), "int32"),
             )
             arguments = [active, made.rows, made.count, made.position]
-            self.context.run(CompactWorkload(rows), arguments, arguments[1:], node, "lists")
+            self.context.run_before_use(CompactWorkload(rows), arguments, arguments[1:])
             self._lists[domain] = made
         return self._lists[domain]
 
-    def group_active(self, mask: Mask, node: str) -> Buffer:
+    def group_active(self, mask: Mask) -> Buffer:
         """Which pixels each group of `mask` has active, [G, P + 1] uint8."""
-        self._active_of(Footprint(mask), node)
+        self._active_of(Footprint(mask))
         return self._groups[mask]
 
     def pin(self, decision: ir.Value) -> Buffer:
         """`decision` in workspace that no other buffer shares; from now on it is read there and nowhere else."""
-        decisions, name = self.context.program.decisions, str(decision.name)
+        decisions, name = self.context.draft.decisions, str(decision.name)
         if name not in decisions:
             plain = self.context.plain_of(decision)
             if plain.root.role not in (Role.WORKSPACE, Role.PINNED):
@@ -79,17 +78,17 @@ class Lists:
             self.context.rows.pop(decision, None)
         return decisions[name]
 
-    def table(self, domain: Domain, window: Window, batch: int, source: Domain | None, node: str) -> Buffer:
+    def table(self, domain: Domain, window: Window, batch: int, source: Domain | None) -> Buffer:
         """Where the taps of `window` lie for each pixel of `domain`, in a map that is packed to `source` or dense."""
         key = (domain, window, source)
         if key not in self._tables:
-            listed = self.of(domain, node)
+            listed = self.of(domain)
             shape = window_shape(window, batch)
             rows = shape.output_rows + ROW_SLACK
             table = Buffer("table", (rows, shape.taps) if shape.taps > 1 else (rows,), "int32")
-            looked_up = [self.of(source, node).position] if source is not None else []
+            looked_up = [self.of(source).position] if source is not None else []
             arguments = [listed.rows, listed.count, *looked_up, table]
-            self.context.run(TableWorkload(shape, bool(looked_up)), arguments, [table], node, "lists")
+            self.context.run_before_use(TableWorkload(shape, bool(looked_up)), arguments, [table])
             self._tables[key] = table
         return self._tables[key]
 
@@ -97,36 +96,36 @@ class Lists:
         """The same for every pixel of a dense map: known at build time."""
         return self.context.constant("table", dense_table(window_shape(window, batch)))
 
-    def active(self, domain: Domain, node: str) -> Buffer:
+    def active(self, domain: Domain) -> Buffer:
         """Which pixels are in `domain`, [P + 1] uint8."""
         if domain not in self._unions:
-            self._unions[domain] = self._union(domain, node)
+            self._unions[domain] = self._union(domain)
         return self._unions[domain]
 
-    def _union(self, domain: Domain, node: str) -> Buffer:
-        first, *others = (self._active_of(footprint, node) for footprint in sorted(domain, key=_order))
+    def _union(self, domain: Domain) -> Buffer:
+        first, *others = (self._active_of(footprint) for footprint in ordered(domain))
         for other in others:
             union = Buffer("active", first.shape, "uint8")
-            self.context.run(UnionWorkload(first.shape[0] - 1), [first, other, union], [union], node, "lists")
+            self.context.run_before_use(UnionWorkload(first.shape[0] - 1), [first, other, union], [union])
             first = union
         return first
 
-    def _active_of(self, footprint: Footprint, node: str) -> Buffer:
+    def _active_of(self, footprint: Footprint) -> Buffer:
         if footprint not in self._active:
             self._active[footprint] = (
-                self._dilated(footprint, node) if footprint.windows else self._decided(footprint.mask, node)
+                self._dilated(footprint) if footprint.windows else self._decided(footprint.mask)
             )
         return self._active[footprint]
 
-    def _dilated(self, footprint: Footprint, node: str) -> Buffer:
+    def _dilated(self, footprint: Footprint) -> Buffer:
         *outer, window = footprint.windows
-        active = self._active_of(Footprint(footprint.mask, tuple(outer)), node)
+        active = self._active_of(Footprint(footprint.mask, tuple(outer)))
         shape = window_shape(window, footprint.mask.size[0])
         reached = Buffer("active", (shape.input_rows + 1,), "uint8")
-        self.context.run(DilateWorkload(shape), [active, reached], [reached], node, "lists")
+        self.context.run_before_use(DilateWorkload(shape), [active, reached], [reached])
         return reached
 
-    def _decided(self, mask: Mask, node: str) -> Buffer:
+    def _decided(self, mask: Mask) -> Buffer:
         groups, rows = mask.index.shape
         plain = self.pin(mask.decision)
         count = elements(mask.decision)
@@ -137,38 +136,5 @@ class Lists:
             self._groups[mask] = Buffer("group_active", (groups, rows + 1), "uint8")
             outputs.insert(0, self._groups[mask])
         workload = ActiveWorkload(count, plain.dtype, groups, rows, mask.inverted)
-        self.context.run(workload, [plain.view((count,)), index, *outputs], outputs, node, "lists")
+        self.context.run_before_use(workload, [plain.view((count,)), index, *outputs], outputs)
         return active
-
-
-def _order(footprint: Footprint) -> tuple[str, bool, bytes, str]:
-    """An order of footprints that does not change from run to run."""
-    mask = footprint.mask
-    return mask.name, mask.inverted, mask.index.tobytes(), repr(footprint.windows)
-
-
-def granularity_of(domain: Domain | None) -> tuple[int, int] | None:
-    """S of the mask that says which pixels are in `domain`, of several that of the first; None if all are."""
-    return None if domain is None else min(domain, key=_order).mask.granularity
-
-
-def window_shape(window: Window, batch: int) -> WindowShape:
-    """`window` over a batch of `batch` maps."""
-    return WindowShape(
-        batch, window.kernel, window.stride, window.pad, window.dilation, window.input_size, window.output_size
-    )
-
-
-def dense_table(shape: WindowShape) -> np.ndarray:
-    """The input row of each tap of every output pixel, [output pixels + ROW_SLACK, taps] int32; 0 outside the image."""
-    reads = []
-    for axis in (0, 1):
-        start = np.arange(shape.output_size[axis]) * shape.stride[axis] - shape.pad[axis]
-        reads.append(start[:, None] + np.arange(shape.kernel[axis]) * shape.dilation[axis])
-    y, x = reads[0][None, :, None, :, None], reads[1][None, None, :, None, :]
-    height, width = shape.input_size
-    image = np.arange(shape.batch)[:, None, None, None, None]
-    inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-    rows = np.where(inside, (image * height + y) * width + x + 1, 0).reshape(-1, shape.taps)
-    padded = np.concatenate([rows, np.zeros((ROW_SLACK, shape.taps), rows.dtype)]).astype(np.int32)
-    return padded if shape.taps > 1 else padded[:, 0]

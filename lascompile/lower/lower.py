@@ -1,4 +1,4 @@
-"""Lower a graph: decide what runs where, and emit the steps in order."""
+"""Lower a graph: draft what runs where, let the plan choose how convolutions are computed, and emit the steps."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from lascompile.analysis.gates import Gate, find_gates
 from lascompile.analysis.rules import RULES
 from lascompile.lower.chain import Chain, ChainFinder
 from lascompile.lower.context import Context, is_row_matrix, shape4
-from lascompile.lower.convolution import is_row_linear, lower_convolution, lower_linear
+from lascompile.lower.convolution import draft_convolution, draft_linear, is_row_linear
 from lascompile.lower.delegate import lower_delegated
+from lascompile.lower.draft import Draft
 from lascompile.lower.elementwise import lower_map
+from lascompile.lower.emit import emit
 from lascompile.lower.kernels import Scheduler
 from lascompile.lower.lists import Lists
-from lascompile.lower.lookahead import look_ahead
 from lascompile.lower.order import execution_order
 from lascompile.lower.pooling import is_row_pooling, lower_pooling
 from lascompile.lower.program import Buffer, Program, Role
@@ -43,9 +44,13 @@ def analyse(graph: ir.Graph) -> Analysis:
 
 def lower(graph: ir.Graph, analysis: Analysis, scheduler: Scheduler) -> Program:
     """The program that computes `graph`."""
-    program = _Lowering(graph, analysis, scheduler).program()
-    look_ahead(program)
-    return program
+    drafted = draft(graph, analysis, scheduler)
+    return emit(drafted, scheduler.plan_sites(drafted.sites))
+
+
+def draft(graph: ir.Graph, analysis: Analysis, scheduler: Scheduler) -> Draft:
+    """The steps that compute `graph`, those of its convolutions open."""
+    return _Lowering(graph, analysis, scheduler).draft()
 
 
 class _Lowering:
@@ -59,15 +64,15 @@ class _Lowering:
         self._in_chain = {node for chain in self._chains.values() for node in chain.nodes}
         runs_at = {node: self._live[last] for last, chain in self._chains.items() for node in chain.nodes}
         inputs = [value for value in graph.inputs if value.name not in graph.initializers]
-        program = Program([_plain(value, Role.INPUT) for value in inputs], [])
-        self._context = Context(program, scheduler, self._live | runs_at, self._kept)
-        self._context.plain.update(zip(inputs, program.inputs, strict=True))
+        begun = Draft([_plain(value, Role.INPUT) for value in inputs])
+        self._context = Context(begun, scheduler, self._live | runs_at, self._kept)
+        self._context.plain.update(zip(inputs, begun.inputs, strict=True))
         self._lists = Lists(self._context)
         for value in self._decisions.intersection(inputs):
             self._lists.pin(value)
         self._delegated: list[ir.Node] = []
 
-    def program(self) -> Program:
+    def draft(self) -> Draft:
         for node in self._live:
             if node in self._in_chain:
                 if node in self._chains:
@@ -78,11 +83,11 @@ class _Lowering:
             if node.outputs[0] in self._decisions and node.outputs[0] in self._context.rows:
                 self._lists.pin(node.outputs[0])
         self._flush()
-        self._context.program.outputs = [self._output(value) for value in self._graph.outputs]
-        return self._context.program
+        self._context.draft.outputs = [self._output(value) for value in self._graph.outputs]
+        return self._context.draft
 
     def _lower_chain(self, chain: Chain) -> None:
-        lower_one = lower_convolution if chain.anchor.op_type == "Conv" else lower_map
+        lower_one = draft_convolution if chain.anchor.op_type == "Conv" else lower_map
         lower_one(self._context, self._lists, chain)
 
     def _lower_alone(self, node: ir.Node) -> bool:
@@ -95,7 +100,7 @@ class _Lowering:
             lower_pooling(self._context, node)
         elif is_row_linear(node):
             self._flush()
-            lower_linear(self._context, node)
+            draft_linear(self._context, node)
         else:
             return False
         return True

@@ -6,7 +6,7 @@ import onnx_ir as ir
 
 from lascompile.analysis.rules.convolution import window_of
 from lascompile.lower.context import Context, is_row_matrix, shape4
-from lascompile.lower.lists import window_shape
+from lascompile.sites.domain import window_shape
 from lascompile.workload import PoolWorkload, WindowShape
 
 _GLOBAL = {"GlobalAveragePool": "average", "GlobalMaxPool": "max", "ReduceMean": "average"}

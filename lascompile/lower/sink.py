@@ -59,7 +59,7 @@ def prepare_sink(context: Context, lists: Lists, chain: Chain) -> Sink:
     """Make what the epilogue of `chain` reads and writes."""
     buffers: dict[str, Buffer] = {}
     if chain.gate is not None and chain.gate.mask.groups > 1:
-        buffers["group_active"] = lists.group_active(chain.gate.mask, str(chain.anchor.name))
+        buffers["group_active"] = lists.group_active(chain.gate.mask)
         padding = channel_stride(len(chain.gate.channel_group)) - len(chain.gate.channel_group)
         groups = np.pad(chain.gate.channel_group, (0, padding))
         buffers["channel_group"] = context.constant("channel_group", groups)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lascompile.analysis.demand import Window
-from lascompile.lower.chain import Domain
 from lascompile.lower.lists import Lists
 from lascompile.lower.program import Buffer, Role
+from lascompile.sites.domain import Domain
 from lascompile.workload import ROW_SLACK, ActiveTilesWorkload, CompactWorkload, TileTableWorkload
 
 
@@ -119,10 +119,10 @@ def _tile_axis(cuts: Sequence[int], m: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def tile_buffers(
-    lists: Lists, tiling: Tiling, domain: Domain | None, source: Domain | None, packs: bool, node: str
+    lists: Lists, tiling: Tiling, domain: Domain | None, source: Domain | None, packs: bool
 ) -> TileBuffers:
-    """Emit what finds the tiles of `domain` and their rows; the input may be packed to `source`, the output `packs`."""
-    constant, run = lists.context.constant, lists.context.run
+    """What finds the tiles of `domain` and their rows; the input may be packed to `source`, the output `packs`."""
+    constant, run = lists.context.constant, lists.context.run_before_use
     if domain is None:
         reads = np.pad(tiling.inputs, ((0, ROW_SLACK), (0, 0)))
         writes = np.pad(tiling.outputs + 1, ((0, ROW_SLACK), (0, 0)), constant_values=tiling.output_rows + 1)
@@ -130,24 +130,18 @@ def tile_buffers(
     tiles = tiling.tiles
     rows = constant("tile_rows", np.pad(tiling.inputs, ((0, 1), (0, 0))))
     pixels = constant("tile_pixels", np.pad(tiling.outputs, ((0, 1), (0, 0)), constant_values=tiling.output_rows))
-    active, active_tiles = lists.active(domain, node), Buffer("active_tiles", (tiles + 1,), "uint8")
-    run(
-        ActiveTilesWorkload(tiles, tiling.m**2, tiling.output_rows),
-        [active, pixels, active_tiles],
-        [active_tiles],
-        node,
-        "lists",
-    )
+    active, active_tiles = lists.active(domain), Buffer("active_tiles", (tiles + 1,), "uint8")
+    run(ActiveTilesWorkload(tiles, tiling.m**2, tiling.output_rows), [active, pixels, active_tiles], [active_tiles])
     listed = Buffer("tile_list", (tiles + ROW_SLACK,), "int32")
     count = Buffer("tile_count", (1,), "int32", Role.PINNED)
     position = Buffer("tile_position", (tiles + 1,), "int32")
-    run(CompactWorkload(tiles), [active_tiles, listed, count, position], [listed, count, position], node, "lists")
+    run(CompactWorkload(tiles), [active_tiles, listed, count, position], [listed, count, position])
     inputs = Buffer("input_table", (tiles + ROW_SLACK, (tiling.m + 2) ** 2), "int32")
     outputs = Buffer("output_table", (tiles + ROW_SLACK, tiling.m**2), "int32")
-    positions = [lists.of(source, node).position] if source is not None else []
-    positions += [lists.of(domain, node).position] if packs else []
+    positions = [lists.of(source).position] if source is not None else []
+    positions += [lists.of(domain).position] if packs else []
     workload = TileTableWorkload(
         tiles, (tiling.m + 2) ** 2, tiling.m**2, tiling.input_rows, tiling.output_rows, source is not None, packs
     )
-    run(workload, [listed, count, rows, pixels, active, *positions, inputs, outputs], [inputs, outputs], node, "lists")
+    run(workload, [listed, count, rows, pixels, active, *positions, inputs, outputs], [inputs, outputs])
     return TileBuffers(inputs, outputs, count)

@@ -17,7 +17,7 @@ from lascompile.measure.progress import Progress
 from lascompile.measure.rounds import Rhythm
 from lascompile.measure.visitor import Visit
 from lascompile.records import Failure, Versions
-from lascompile.tune.activity import active_count
+from lascompile.sites.activity import active_count
 from lascompile.tune.runner import Outcome
 from lascompile.tune.trial import Job
 from lascompile.tune.tuner import KernelBuilder

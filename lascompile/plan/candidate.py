@@ -1,14 +1,14 @@
-"""The ways to compute one convolution, and what they cost in one unit.
+"""The ways to compute one convolution, and what they cost: seconds, measured or predicted.
 
-Latencies are compared if they have one scale: means of measuring, device, activation rate, granularity. A number of
-cycles that was predicted is none of them. So for one convolution:
+Latencies are compared if they have one scale: means of measuring, device, activation rate, granularity. A prediction
+has none of them. So for one convolution:
 
-1. Nothing measured: predicted cycles are compared.
+1. Nothing measured: predicted seconds are compared.
 2. Rows of the latency table under masks of another granularity than the convolution's own count only where no candidate
    has a row of that.
 3. The scale with the most measured candidates counts; of equals the latency table's, then that of the finest patches,
    then that of the first. Latencies on it are compared as they are.
-4. Every other candidate gets the latency of the fastest of those, times the ratio of their predicted cycles.
+4. Every other candidate gets the latency of the fastest of those, times the ratio of their predictions.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-from lascompile.plan.measured import TABLE, Measured, Scale
+from lascompile.plan.cost import SCALED, TABLE, Cost
+from lascompile.plan.measured import Measured, Scale
 from lascompile.schedules.algorithm import Algorithm
 from lascompile.workload import Form
-
-PREDICTED, SCALED = "predicted", "scaled"
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,7 @@ class Candidate:
         algorithm: What computes it.
         workload: The form in which the algorithm takes it.
         decisions: Those of its schedule.
-        cost: Cycles if the source is `predicted`, else seconds; of one unit for all candidates of one convolution.
-        source: Where the cost comes from: `predicted`, `record`, `table`, or `scaled` from another candidate's latency.
+        cost: In seconds, comparable with those of the other candidates of one convolution.
         record: Provenance of the record that the decisions come from; None if they are the default ones.
         row: Provenance of the latency table's row that the cost comes from, or None.
     """
@@ -43,14 +41,19 @@ class Candidate:
     algorithm: Algorithm
     workload: Form
     decisions: Any
-    cost: float
-    source: str = PREDICTED
+    cost: Cost
     record: Mapping[str, Any] | None = None
     row: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """What a manifest tells of it."""
-        told: dict[str, Any] = {"algorithm": self.algorithm.name, "cost": self.cost, "source": self.source}
+        cost = self.cost
+        told: dict[str, Any] = {
+            "algorithm": self.algorithm.name,
+            "cost": cost.seconds,
+            "interval": [cost.low_s, cost.high_s],
+            "source": cost.source,
+        }
         provenance = {"record": self.record, "row": self.row}
         return told | {name: value for name, value in provenance.items() if value is not None}
 
@@ -72,11 +75,12 @@ def on_one_scale(
         return list(candidates)
     on_scale = [next((item for item in items if item.scale == scale), None) for items in measured]
     pairs = list(zip(candidates, on_scale, strict=True))
-    latency_s, cycles = min((item.latency_s, candidate.cost) for candidate, item in pairs if item is not None)
+    both = [(candidate, item) for candidate, item in pairs if item is not None]
+    fastest, known = min(both, key=lambda pair: (pair[1].cost.seconds, pair[0].cost.seconds))
     return [
-        replace(candidate, cost=latency_s * candidate.cost / cycles, source=SCALED)
+        replace(candidate, cost=known.cost.times(candidate.cost.seconds / fastest.cost.seconds, SCALED))
         if item is None
-        else replace(candidate, cost=item.latency_s, source=scale.source, row=item.row)
+        else replace(candidate, cost=item.cost, row=item.row)
         for candidate, item in pairs
     ]
 

@@ -1,20 +1,21 @@
-"""The choice of an algorithm for one convolution."""
+"""The choice of an algorithm for each convolution of a network."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from lascompile.errors import UsageError
 from lascompile.plan.candidate import Candidate, on_one_scale
-from lascompile.plan.cost import predict_cycles
-from lascompile.plan.measured import Measured, Measurements
+from lascompile.plan.measured import Found, Measured, Measurements
 from lascompile.plan.plan import Plan
+from lascompile.plan.prediction import Prediction
 from lascompile.schedules.algorithm import Algorithm
 from lascompile.schedules.backends import backend_of
 from lascompile.schedules.numerics import Numerics
+from lascompile.sites.site import Site, SiteForm
 from lascompile.target import Target
-from lascompile.workload import Form
 
 
 class PlanError(UsageError):
@@ -23,6 +24,19 @@ class PlanError(UsageError):
     def __init__(self, node: str, message: str) -> None:
         super().__init__(message)
         self.node = node
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What computes a convolution.
+
+    Attributes:
+        candidate: The best, or the one that a plan wants.
+        ranked: All ways, the best first.
+    """
+
+    candidate: Candidate
+    ranked: Sequence[Candidate]
 
 
 @dataclass(frozen=True)
@@ -39,43 +53,42 @@ class Chooser:
     plan: Plan
     measurements: Measurements | None = None
 
-    def candidates(
-        self, workloads: Sequence[Form], granularity: tuple[int, int] | None = None
-    ) -> list[Candidate]:
-        """Every algorithm that may compute a convolution, which stands in `workloads` in all its forms.
-
-        `granularity` is S of the mask that it obeys, if there is one.
-        """
+    def candidates(self, site: Site) -> list[Candidate]:
+        """Every algorithm that may compute `site` in any of its forms."""
         found = [
-            self._candidate(algorithm, workload)
-            for workload in workloads
-            for algorithm in backend_of(self.target.kind).serving(workload, self.target, self.numerics)
+            self._candidate(algorithm, form)
+            for form in site.forms
+            for algorithm in backend_of(self.target.kind).serving(form.workload, self.target, self.numerics)
         ]
-        return on_one_scale([candidate for candidate, _ in found], [measured for _, measured in found], granularity)
+        costs = [candidate for candidate, _ in found]
+        return on_one_scale(costs, [measured for _, measured in found], site.granularity)
 
-    def _candidate(self, algorithm: Algorithm, workload: Form) -> tuple[Candidate, Sequence[Measured]]:
+    def _candidate(self, algorithm: Algorithm, form: SiteForm) -> tuple[Candidate, Sequence[Measured]]:
         """It, at its predicted cost, and what was measured of it."""
-        cycles = predict_cycles(algorithm, workload, self.target, self.threads)
-        default = algorithm.decide(workload, self.target, self.threads)
-        if self.measurements is None:
-            return Candidate(algorithm, workload, default, cycles), ()
-        found = self.measurements.look_up(algorithm, workload, default)
-        return Candidate(algorithm, workload, found.decisions, cycles, record=found.record), found.latencies
+        workload = form.workload
+        found = Found(algorithm.decide(workload, self.target, self.threads))
+        if self.measurements is not None:
+            found = self.measurements.look_up(algorithm, workload, found.decisions)
+        cost = self._prediction.cost(algorithm, workload, found.decisions, form.count())
+        return Candidate(algorithm, workload, found.decisions, cost, found.record), found.latencies
 
-    def choose(
-        self, node: str, workloads: Sequence[Form], granularity: tuple[int, int] | None = None
-    ) -> tuple[Candidate, list[Candidate]]:
-        """The best candidate for the convolution `node`, and all of them, best first; arguments as for `candidates`.
+    @cached_property
+    def _prediction(self) -> Prediction:
+        return Prediction(self.target, self.threads)
+
+    def choose(self, site: Site) -> Choice:
+        """The best candidate for a convolution.
 
         Raises:
             PlanError: The plan wants an algorithm that cannot compute it here.
         """
-        ranked = sorted(self.candidates(workloads, granularity), key=lambda candidate: candidate.cost)
-        wanted = self.plan.algorithms.get(node)
+        ranked = sorted(self.candidates(site), key=lambda candidate: candidate.cost.seconds)
+        wanted = self.plan.algorithms.get(site.node)
         if wanted is None:
-            return ranked[0], ranked
+            return Choice(ranked[0], ranked)
         for candidate in ranked:
             if candidate.algorithm.name == wanted:
-                return candidate, ranked
+                return Choice(candidate, ranked)
         possible = ", ".join(candidate.algorithm.name for candidate in ranked)
-        raise PlanError(node, f"the plan wants {wanted} for {node}, which can be computed here by: {possible}")
+        message = f"the plan wants {wanted} for {site.node}, which can be computed here by: {possible}"
+        raise PlanError(site.node, message)

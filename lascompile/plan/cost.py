@@ -1,26 +1,27 @@
-"""What an algorithm is expected to cost before anything was measured.
-
-The cycles that arithmetic takes on one core, and those that memory takes: the slower of the two counts, and the part of
-the other that is not hidden behind it. It has to order the algorithms of one convolution, not to foresee times, and
-measured rows of the latency table go before it.
-"""
+"""What a kernel costs: one kind of number, whoever says it."""
 
 from __future__ import annotations
 
-from lascompile.analysis.blocks import NOMINAL_RATE
-from lascompile.schedules.algorithm import Algorithm
-from lascompile.target import Target
-from lascompile.workload import Form
+from dataclasses import dataclass
 
-_BYTES_PER_CYCLE = 4.0
-"""What memory delivers to one core."""
-
-_UNHIDDEN = 0.5
-"""Of the faster of arithmetic and memory, what is not done while the slower one goes on."""
+PREDICTED, SCALED, RECORD, TABLE = "predicted", "scaled", "record", "table"
 
 
-def predict_cycles(algorithm: Algorithm, workload: Form, target: Target, threads: int) -> float:
-    """Cycles until `workload` is done on `threads` cores, weights coming from memory."""
-    effort = algorithm.effort(workload, workload.most * (NOMINAL_RATE if workload.counted else 1.0), target)
-    memory = effort.weight_bytes / _BYTES_PER_CYCLE
-    return (max(effort.cycles, memory) + _UNHIDDEN * min(effort.cycles, memory)) / threads
+@dataclass(frozen=True)
+class Cost:
+    """Seconds that a kernel takes.
+
+    Attributes:
+        seconds: The middle.
+        low_s, high_s: What was measured lies between them eight times of ten; what is predicted, nine of ten.
+        source: PREDICTED; RECORD or TABLE if it was measured; SCALED from what was measured of another algorithm.
+    """
+
+    seconds: float
+    low_s: float
+    high_s: float
+    source: str
+
+    def times(self, factor: float, source: str) -> Cost:
+        """So many times as much, by another source."""
+        return Cost(self.seconds * factor, self.low_s * factor, self.high_s * factor, source)

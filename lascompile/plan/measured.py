@@ -11,19 +11,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lascompile.analysis.blocks import NOMINAL_RATE
 from lascompile.cpu import cpu_model
 from lascompile.errors import UsageError
 from lascompile.latency import Estimate, LatencyTable, open_table
+from lascompile.plan.cost import RECORD, TABLE, Cost
 from lascompile.plan.known import known_algorithms
 from lascompile.records import Match, RecordStore, TargetKey, Task, open_store
 from lascompile.records.fields import to_fields
 from lascompile.records.matching import is_dynamic
 from lascompile.schedules.algorithm import Algorithm
 from lascompile.target import Target
-from lascompile.workload import Workload
-
-RECORD, TABLE = "record", "table"
+from lascompile.workload import NOMINAL_RATE, Workload
 
 
 @dataclass(frozen=True)
@@ -46,9 +44,9 @@ class Scale:
 
 @dataclass(frozen=True)
 class Measured:
-    """A measured latency; `row` is what a manifest tells of the latency table's row, if it comes from there."""
+    """A measured cost; `row` is what a manifest tells of the latency table's row, if it comes from there."""
 
-    latency_s: float
+    cost: Cost
     scale: Scale
     row: Mapping[str, Any] | None = None
 
@@ -65,8 +63,8 @@ class Found:
     """
 
     decisions: Any
-    record: Mapping[str, Any] | None
-    latencies: tuple[Measured, ...]
+    record: Mapping[str, Any] | None = None
+    latencies: tuple[Measured, ...] = ()
 
 
 class Measurements:
@@ -146,11 +144,13 @@ def _of_rows(estimate: Estimate, rate: float) -> Measured:
     told: dict[str, Any] = {"device": device, "when": last.when, "versions": vars(last.versions).copy()}
     if granularity is not None:
         told["granularity"] = list(granularity)
-    return Measured(estimate.median_s, Scale(TABLE, device, rate, granularity), told)
+    cost = Cost(estimate.median_s, estimate.p10_s, estimate.p90_s, TABLE)
+    return Measured(cost, Scale(TABLE, device, rate, granularity), told)
 
 
 def _of_record(match: Match) -> Measured:
     record = match.record
     assert record.latency is not None
     rate = record.task.activation_rate if is_dynamic(record.task.workload) else 1.0
-    return Measured(record.latency.median_s, Scale(RECORD, record.task.device, rate))
+    cost = Cost(record.latency.median_s, record.latency.p10_s, record.latency.p90_s, RECORD)
+    return Measured(cost, Scale(RECORD, record.task.device, rate))

@@ -11,8 +11,8 @@ from rich.table import Table
 from lascompile.manifest import StepSpec
 
 LEGEND = (
-    "cost: lower is better, comparable within a row only; predicted: cycles, counted from the shape; record, table: "
-    "measured; scaled: a measured one, times the ratio of predicted cycles. "
+    "cost: comparable within a row only; predicted: from the shape and a data sheet; record, table: measured; "
+    "scaled: a measured one, times the ratio of the predicted ones. "
     "Names of convolutions are those that a plan takes (build --plan)."
 )
 
@@ -36,7 +36,7 @@ def record_lines(steps: Sequence[StepSpec]) -> Iterator[str]:
     for name, record in records.items():
         versions = ", ".join(f"{package} {version}" for package, version in record["versions"].items())
         yield (
-            f"record {name}: {_show(record['latency_s'], 'record')} at activation rate {record['activation_rate']:g} "
+            f"record {name}: {_show(record['latency_s'])} at activation rate {record['activation_rate']:g} "
             f"on {record['device'] or 'an unknown device'}, {record['when']}, {versions}; "
             f"{'comes with lascompile' if record['from'] == 'lascompile' else 'one of yours'}"
         )
@@ -49,20 +49,15 @@ def _record(step: StepSpec) -> Mapping[str, Any] | None:
 
 
 def _candidates(candidates: Sequence[Mapping[str, Any]]) -> str:
-    """`bf16x3 810k, direct 1.2M (predicted)`, with the source behind the last that it is common to."""
+    """`bf16x3 160 µs, direct 288 µs (predicted)`, with the source behind the last that it is common to."""
     shown = []
     for position, candidate in enumerate(candidates):
         following = candidates[position + 1]["source"] if position + 1 < len(candidates) else None
         source = f" ({candidate['source']})" if candidate["source"] != following else ""
-        shown.append(f"{candidate['algorithm']} {_show(candidate['cost'], candidate['source'])}{source}")
+        shown.append(f"{candidate['algorithm']} {_show(candidate['cost'])}{source}")
     return ", ".join(shown)
 
 
-def _show(cost: float, source: str) -> str:
-    """Two or three digits, and thousands or millions as such; a time in milliseconds or microseconds."""
-    if source != "predicted":
-        return f"{cost * 1e3:.3g} ms" if cost >= 1e-3 else f"{cost * 1e6:.3g} µs"
-    for unit, size in (("M", 1e6), ("k", 1e3)):
-        if cost >= size:
-            return f"{cost / size:.3g}{unit}"
-    return f"{cost:.3g}"
+def _show(seconds: float) -> str:
+    """Three digits of milliseconds or microseconds."""
+    return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.3g} µs"

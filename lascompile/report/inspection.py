@@ -9,7 +9,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from lascompile.analysis.blocks import NOMINAL_RATE, find_blocks, network_flops
+from lascompile.analysis.blocks import find_blocks, network_flops
 from lascompile.analysis.demand import find_demands
 from lascompile.analysis.elements import shape_of
 from lascompile.analysis.fill import find_fills
@@ -20,6 +20,7 @@ from lascompile.frontend.load import load_model
 from lascompile.frontend.simplify import simplify
 from lascompile.frontend.supported import find_unsupported
 from lascompile.lower.supported import SUPPORTED
+from lascompile.workload import NOMINAL_RATE
 
 SCHEMA = 1
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from rich.table import Table
 
-from lascompile.plan.cost import predict_cycles
+from lascompile.plan.prediction import Prediction
+from lascompile.sites.site import SiteForm
 from lascompile.tune.progress import Progress, TaskProgress
 from lascompile.tune.tasks import TuningTask, describe
 
@@ -43,13 +44,13 @@ def planned_kernels(progress: Progress) -> list[PlannedKernel]:
     found: dict[str, list[TaskProgress]] = {}
     for task in progress.tasks:
         found.setdefault(describe(task.task.contest[0]), []).append(task)
-    cycles = {name: _cycles(task.task for task in together) for name, together in found.items()}
-    total = sum(cycles.values())
+    seconds = {name: _seconds(task.task for task in together) for name, together in found.items()}
+    total = sum(seconds.values())
     kernels = [
         PlannedKernel(
             name,
             calls=_calls(task.task for task in together),
-            share=cycles[name] / total,
+            share=seconds[name] / total,
             algorithms=tuple(sorted({task.task.algorithm.name for task in together})),
             tasks=len(together),
             trials=sum(task.trials for task in together),
@@ -98,13 +99,15 @@ def _in_short(algorithms: Iterable[str]) -> str:
     return ", ".join(stem + "/".join(several) for stem, several in endings.items())
 
 
-def _cycles(tasks: Iterable[TuningTask]) -> float:
+def _seconds(tasks: Iterable[TuningTask]) -> float:
     """Of all calls, in the form and by the algorithm that `build` would choose."""
     costs: dict[object, list[tuple[bool, float]]] = {}
     for task in tasks:
-        setting = task.setting
-        cycles = predict_cycles(task.algorithm, task.workload, setting.target, setting.threads)
-        costs.setdefault(task.contest, []).append((not task.is_default, task.calls * cycles))
+        setting, count = task.setting, SiteForm(task.workload, task.activity).count(task.rate)
+        decisions = task.algorithm.decide(task.workload, setting.target, setting.threads)
+        prediction = Prediction(setting.target, setting.threads)
+        seconds = prediction.cost(task.algorithm, task.workload, decisions, count).seconds
+        costs.setdefault(task.contest, []).append((not task.is_default, task.calls * seconds))
     return sum(min(several)[1] for several in costs.values())
 
 

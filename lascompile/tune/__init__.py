@@ -3,7 +3,7 @@
 The way through, and the files in their order:
 
 ```
-tasks_of_graph(graph)    tasks, sites, activity_reader      what to tune, how often it runs, on which masks
+tasks_of_graph(graph)    tasks                              what to tune, how often it runs, on which masks
 Tuner.run()              tuner, allocation                  which task gets the next trials, until the budget is spent
   Search.propose()       search, genome                      MetaSchedule: evolutionary search, xgboost cost model
   Builder.build()        builder                            machine code as `build` makes it

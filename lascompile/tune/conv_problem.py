@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lascompile.kernels.row_conv import buffers
-from lascompile.tune.activity import Activity, Decisions, active_pixels, decide, row_list, row_table
+from lascompile.sites.activity import Activity, Decisions, active_pixels, decide, row_list, row_table
 from lascompile.tune.problem import ConvolutionProblem, blank_arrays, random_weight
 from lascompile.workload import ROW_SLACK, ConvWorkload
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from lascompile.kernels.definition import BufferSpec
 from lascompile.schedules.algorithm import Algorithm
-from lascompile.tune.activity import Activity, Decisions, group_active
+from lascompile.sites.activity import Activity, Decisions, group_active
 from lascompile.tune.epilogue_reference import finished
 from lascompile.workload import Form, WinogradWorkload
 

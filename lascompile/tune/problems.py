@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from lascompile.sites.activity import Activity
 from lascompile.tune import conv_problem, winograd_problem
-from lascompile.tune.activity import Activity
 from lascompile.tune.problem import ConvolutionProblem
 from lascompile.workload import ConvWorkload, Form, WinogradWorkload
 

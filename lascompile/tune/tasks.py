@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,17 +16,17 @@ from lascompile.frontend.load import load_model
 from lascompile.frontend.simplify import simplify
 from lascompile.frontend.supported import check_supported
 from lascompile.lower.kernels import Scheduler
-from lascompile.lower.lower import analyse
+from lascompile.lower.lower import analyse, draft
 from lascompile.lower.supported import SUPPORTED
 from lascompile.records import TargetKey
 from lascompile.records import Task as RecordTask
 from lascompile.schedules.algorithm import Algorithm
 from lascompile.schedules.backends import backend_of
 from lascompile.schedules.numerics import Numerics
+from lascompile.sites.activity import Activity
+from lascompile.sites.site import Site
 from lascompile.target import Target
-from lascompile.tune.activity import Activity
-from lascompile.tune.sites import Site, find_sites
-from lascompile.workload import ConvWorkload, Form, WinogradWorkload
+from lascompile.workload import ConvWorkload, Form, WinogradWorkload, Workload
 
 
 @dataclass(frozen=True)
@@ -160,10 +160,12 @@ def tasks_of_graph(graph: ir.Graph, setting: Setting) -> list[TuningTask]:
         UnsupportedModelError: As for `build`.
     """
     check_supported(graph, SUPPORTED)
-    sites = find_sites(graph, analyse(graph), Scheduler(setting.target, setting.threads, setting.numerics))
+    scheduler = Scheduler(setting.target, setting.threads, setting.numerics)
+    sites = draft(graph, analyse(graph), scheduler).sites
+    kernels = scheduler.plan_sites(sites)
     first = next((value for value in graph.inputs if value.name not in graph.initializers), None)
     batch = int(first.shape[0]) if first is not None and first.shape else 1  # type: ignore[arg-type]
-    return tasks_of_sites(sites, setting, batch)
+    return tasks_of_sites(sites, [(kernel.workload, kernel.algorithm) for kernel in kernels], setting, batch)
 
 
 def merge_tasks(tasks: Sequence[TuningTask]) -> list[TuningTask]:
@@ -176,21 +178,27 @@ def merge_tasks(tasks: Sequence[TuningTask]) -> list[TuningTask]:
     return list(merged.values())
 
 
-def tasks_of_sites(sites: Sequence[Site], setting: Setting, batch: int = 1) -> list[TuningTask]:
+def tasks_of_sites(
+    sites: Sequence[Site], chosen: Collection[tuple[Workload, Algorithm | None]], setting: Setting, batch: int = 1
+) -> list[TuningTask]:
     """The tasks of a network: the kernels that may compute one of its convolutions, equal ones once.
 
     Args:
         sites: Its convolutions.
+        chosen: The forms and algorithms by which they are computed where nothing is asked for.
         setting: Where it is to run.
         batch: Images at a time.
     """
+    backend = backend_of(setting.target.kind)
     ways: dict[Form, Counter[Activity]] = {}
     row_forms: dict[Form, Counter[ConvWorkload]] = {}
     for site in sites:
-        for form, activity in site.activities.items():
-            ways.setdefault(form, Counter())[activity] += 1
-            row_forms.setdefault(form, Counter())[site.row_form] += 1
-    chosen = {site.chosen for site in sites}
+        row_form = site.forms[0].workload
+        assert isinstance(row_form, ConvWorkload)
+        for form in site.forms:
+            if backend.serving(form.workload, setting.target, setting.numerics):
+                ways.setdefault(form.workload, Counter())[form.activity] += 1
+                row_forms.setdefault(form.workload, Counter())[row_form] += 1
     return [
         TuningTask(
             form,
@@ -203,7 +211,7 @@ def tasks_of_sites(sites: Sequence[Site], setting: Setting, batch: int = 1) -> l
             row_form=None if isinstance(form, ConvWorkload) else _most_common(row_forms[form]),
         )
         for form, found in ways.items()
-        for algorithm in backend_of(setting.target.kind).serving(form, setting.target, setting.numerics)
+        for algorithm in backend.serving(form, setting.target, setting.numerics)
     ]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lascompile.tune.activity import Activity, Decisions, active_pixels, packed_rows
+from lascompile.sites.activity import Activity, Decisions, active_pixels, packed_rows
 
 
 def tile_tables(activity: Activity, active: np.ndarray, decisions: Decisions) -> tuple[np.ndarray, np.ndarray]:

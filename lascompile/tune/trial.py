@@ -17,7 +17,7 @@ from tvm.s_tir.meta_schedule.runner import EvaluatorConfig
 from lascompile.cpu import permit_tiles, waited_for_cpu_s
 from lascompile.schedules.algorithm import Algorithm
 from lascompile.schedules.backends import algorithm_of
-from lascompile.tune.activity import Activity
+from lascompile.sites.activity import Activity
 from lascompile.tune.calm import run_calm_block
 from lascompile.tune.problem import ConvolutionProblem
 from lascompile.tune.problems import make_problem

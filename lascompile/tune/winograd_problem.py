@@ -9,7 +9,7 @@ import numpy as np
 from lascompile.kernels.winograd_transforms import TAPS
 from lascompile.schedules.cpu.fingerprints import WINOGRAD_NEST
 from lascompile.schedules.cpu.winograd_loops import buffers
-from lascompile.tune.activity import Activity, active_pixels, decide
+from lascompile.sites.activity import Activity, active_pixels, decide
 from lascompile.tune.problem import ConvolutionProblem, blank_arrays, random_weight
 from lascompile.tune.tile_tables import tile_tables
 from lascompile.workload import ROW_SLACK, WinogradWorkload

@@ -10,11 +10,13 @@ from lascompile.workload.base import ROW_SLACK, Activation, Workload, channel_st
 from lascompile.workload.convolution import ConvWorkload, Form, WinogradWorkload
 from lascompile.workload.epilogue import Epilogue
 from lascompile.workload.lists import ActiveWorkload, CompactWorkload, DilateWorkload, TableWorkload, UnionWorkload
+from lascompile.workload.load import NOMINAL_RATE
 from lascompile.workload.maps import CopyWorkload, LayoutWorkload, MapWorkload, PoolWorkload
 from lascompile.workload.tiles import ActiveTilesWorkload, TileTableWorkload
 from lascompile.workload.window import WindowShape
 
 __all__ = [
+    "NOMINAL_RATE",
     "ROW_SLACK",
     "Activation",
     "ActiveTilesWorkload",

@@ -8,7 +8,6 @@ from lascompile.schedules.algorithm import Algorithm
 from lascompile.schedules.cpu import bf16x3_conv, row_conv, winograd
 from lascompile.schedules.cpu import bf16x3_loops as tiles
 from lascompile.schedules.cpu.bf16x3_space import bf16x3_features, bf16x3_space
-from lascompile.schedules.cpu.effort import bf16x3_effort, direct_effort, winograd_effort
 from lascompile.schedules.cpu.fingerprints import bf16x3_variants, direct_variants, winograd_variants
 from lascompile.schedules.cpu.row_conv_space import row_conv_features, row_conv_space
 from lascompile.schedules.cpu.winograd_space import winograd_features, winograd_space
@@ -29,7 +28,6 @@ DIRECT = Algorithm(
     pack=lambda weight, workload, decisions: rows.pack_weight(weight, workload, decisions.width),
     upcoming=None,
     variants=direct_variants,
-    effort=direct_effort,
     work=row_conv_work,
     tolerance=1e-5,
     nan_reach=None,
@@ -48,7 +46,6 @@ BF16X3 = Algorithm(
     pack=lambda weight, workload, decisions: tiles.pack_weight(weight, workload, decisions.nest),
     upcoming=bf16x3_conv.upcoming_weights,
     variants=bf16x3_variants,
-    effort=bf16x3_effort,
     work=bf16x3_work,
     tolerance=2e-4,
     # An infinity less an infinity, where a number is taken apart.
@@ -71,8 +68,7 @@ def _winograd(m: int, tolerance: float) -> Algorithm:
         pack=winograd.pack_weight,
         upcoming=None,
         variants=winograd_variants,
-        effort=winograd_effort,
-        work=winograd_work,
+            work=winograd_work,
         tolerance=tolerance,
         # Two outputs of a tile are at most m - 1 pixels apart, and all of them may see what one of them reads.
         nan_reach=m - 1,

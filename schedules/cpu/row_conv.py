@@ -11,7 +11,7 @@ from lascompile.kernels.row_conv import define_row_conv, weight_shape
 from lascompile.schedules.cpu.prefetch import CHANNEL_BLOCKS, PREFETCH, prefetch_weights
 from lascompile.schedules.guard import ROW_TILES, guard_rows
 from lascompile.target import CpuTarget
-from lascompile.workload import ROW_SLACK, ConvWorkload, channel_stride
+from lascompile.workload import NOMINAL_RATE, ROW_SLACK, ConvWorkload, channel_stride
 
 _WEIGHTS_OUTWEIGH_ROWS = 1.0
 _UNROLLED_FMAS = 256
@@ -75,8 +75,8 @@ def default_decisions(workload: ConvWorkload, target: CpuTarget, threads: int) -
 
 
 def _lines_to_prefetch(workload: ConvWorkload, step_floats: int, tile_rows: int) -> int:
-    """So many cache lines a step that half of the tiles ask for all of the next block: the others may be inactive."""
-    tiles = max(1, workload.rows // (2 * tile_rows))
+    """So many cache lines a step that the active tiles ask for all of the next block."""
+    tiles = max(1, int(workload.rows * NOMINAL_RATE) // tile_rows)
     return max(1, -(-step_floats // (16 * tiles)))
 
 
@@ -87,8 +87,8 @@ def _register_tile(workload: ConvWorkload, target: CpuTarget) -> tuple[int, int]
     vectors = -(-width // target.lanes)
     # One register holds the broadcast input, `vectors` hold weights, and the rest are sums.
     most = min((target.vector_registers - vectors - 1) // vectors, _MOST_ROWS)
-    # A dense kernel knows its rows. A dynamic one meets any number; half of them, with half a tile wasted on average.
-    expected = workload.rows if not workload.counted else workload.rows / 2
+    # A dense kernel knows its rows. A dynamic one meets any number, with half a tile wasted on average.
+    expected = workload.rows * NOMINAL_RATE if workload.counted else workload.rows
 
     def cost(tile: int) -> float:
         computed = expected + (tile - 1) / 2 if workload.counted else -(-workload.rows // tile) * tile

@@ -11,7 +11,7 @@ from lascompile.schedules.cpu import winograd_weights
 from lascompile.schedules.cpu.winograd_loops import define_winograd
 from lascompile.schedules.cpu.winograd_weights import Nest, channel_blocks
 from lascompile.target import CpuTarget
-from lascompile.workload import WinogradWorkload, channel_stride
+from lascompile.workload import NOMINAL_RATE, WinogradWorkload, channel_stride
 
 _MOST_ROWS = 14
 """Tiles of a register tile at most."""
@@ -56,7 +56,7 @@ def default_decisions(workload: WinogradWorkload, target: CpuTarget, threads: in
     channel_walkers = _largest_divisor(out_stride // width, threads) if by_channel else 1
     tile_walkers = max(1, threads // channel_walkers)
     tiles = -(-workload.tiles // tile_walkers)
-    expected = tiles / 2 if workload.counted else tiles
+    expected = tiles * NOMINAL_RATE if workload.counted else tiles
     transforms = expected < _TILES_THAT_AMORTIZE and 4 * weights // channel_walkers > _KEPT_WEIGHT_BYTES
     parts = _depth_parts(workload, width) if transforms else 1
     bytes_each = 4 * workload.positions * (channel_stride(workload.in_channels) + width)

@@ -15,6 +15,7 @@ V and M stay in the second-level cache. U comes from `winograd_weights`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import ceil
 
 from tvm import tirx
 from tvm.ir import Expr
@@ -32,7 +33,7 @@ from lascompile.schedules.cpu.winograd_weights import (
     channel_blocks,
     weight_shape,
 )
-from lascompile.workload import ROW_SLACK, WinogradWorkload, channel_stride
+from lascompile.workload import NOMINAL_RATE, ROW_SLACK, WinogradWorkload, channel_stride
 
 Buffers = Mapping[str, tirx.Var]
 
@@ -96,9 +97,9 @@ class _Walk:
 
     @property
     def _expected_tiles(self) -> int:
-        """Tiles of a chunk, if half of those in the list are active."""
+        """Tiles of a chunk, if as many are active as are expected."""
         tiles = -(-self.workload.tiles // self.nest.tile_walkers)
-        return min(self.nest.held_tiles, -(-tiles // 2) if self.workload.counted else tiles)
+        return min(self.nest.held_tiles, ceil(tiles * NOMINAL_RATE) if self.workload.counted else tiles)
 
     def _buffer(self, floats: int) -> tirx.Var:
         return T.alloc_buffer((self.nest.held_tiles, floats + _PADDING), "float32")

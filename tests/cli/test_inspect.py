@@ -234,10 +234,10 @@ def test_an_artifact_tells_how_far_it_is_from_onnxruntime(artifact: Path, capsys
 
 
 def test_an_artifact_tells_what_computes_each_convolution(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    candidates = ({"algorithm": "fast", "cost": 810.0, "source": "predicted"},)
+    candidates = ({"algorithm": "fast", "cost": 8.1e-4, "source": "predicted"},)
     steps = [StepSpec("conv1x1", "/conv1/Conv", "layer1.0", "conv", True, algorithm="fast", candidates=candidates)]
     write(artifact, steps=steps)
-    row = "layer1.0 /conv1/Conv fast fast 810 (predicted)"
+    row = "layer1.0 /conv1/Conv fast fast 810 µs (predicted)"
     shown = [" ".join(line.split()) for line in Printed(capsys, artifact, "--convolutions").out.splitlines()]
     assert shown.count(row) == 1
     assert "build --plan" in shown[-1]

@@ -16,7 +16,7 @@ from lascompile.kernels.mask_lists import (
     define_table,
     define_union,
 )
-from lascompile.lower.lists import dense_table
+from lascompile.sites.window_table import dense_table
 from lascompile.workload import (
     ROW_SLACK,
     ActiveWorkload,

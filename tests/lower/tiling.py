@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from lascompile.analysis.demand import Footprint, Window
 from lascompile.analysis.gates import Mask
-from lascompile.lower.chain import Domain
+from lascompile.sites.domain import Domain
 
 
 def cells_of(batch: int, size: tuple[int, int], patch: int) -> np.ndarray:

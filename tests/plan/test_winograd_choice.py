@@ -10,7 +10,10 @@ from lascompile.lower.tiles import cut_into_tiles
 from lascompile.plan.choice import Chooser
 from lascompile.plan.plan import Plan
 from lascompile.schedules.numerics import Numerics
-from lascompile.workload import ConvWorkload, Form, WinogradWorkload
+from lascompile.sites.activity import Activity, Tiles
+from lascompile.sites.domain import granularity_of, region_of
+from lascompile.sites.site import Site, SiteForm
+from lascompile.workload import ConvWorkload, WinogradWorkload
 from tests.kernels.calling import target_of
 from tests.lower.tiling import domain_of, window_of
 
@@ -25,23 +28,22 @@ class Stage:
     channels: int
     patch: int
 
-    def workloads(self) -> list[Form]:
+    def site(self) -> Site:
         """The convolution in all its forms."""
         size, pixels, counted = (self.size, self.size), self.size**2, self.patch > 0
         domain = domain_of(1, size, self.patch) if counted else None
-        tilings = [cut_into_tiles(window_of(size), 1, m, domain) for m in (2, 4)]
-        return [
-            ConvWorkload(pixels, pixels, 9, 1, self.channels, self.channels, True, counted, False),
-            *(
-                WinogradWorkload(tiling.m, tiling.tiles, pixels, pixels, self.channels, self.channels, counted)
-                for tiling in tilings
-            ),
-        ]
+        rows = None if domain is None else region_of(domain)
+        over_rows = ConvWorkload(pixels, pixels, 9, 1, self.channels, self.channels, True, counted, False)
+        forms = [SiteForm(over_rows, Activity(rows))]
+        for m in (2, 4):
+            tiling = cut_into_tiles(window_of(size), 1, m, domain)
+            over_tiles = WinogradWorkload(m, tiling.tiles, pixels, pixels, self.channels, self.channels, counted)
+            forms.append(SiteForm(over_tiles, Activity(rows, tiles=Tiles.of(tiling.inputs, tiling.outputs))))
+        return Site("conv", tuple(forms), granularity_of(domain))
 
 
 def chosen(stage: Stage, target: str, numerics: Numerics = Numerics.FAST, threads: int = 2) -> str:
-    chooser = Chooser(target_of(target), threads, numerics, Plan())
-    return chooser.choose("conv", stage.workloads())[0].algorithm.name
+    return Chooser(target_of(target), threads, numerics, Plan()).choose(stage.site()).candidate.algorithm.name
 
 
 STAGES = {

@@ -25,16 +25,16 @@ def rows(*steps: StepSpec) -> list[str]:
 
 
 def test_a_row_for_each_convolution() -> None:
-    predicted = (("tiles", 810.4, "predicted"), ("direct", 1_234_567.0, "predicted"))
+    predicted = (("tiles", 8.104e-6, "predicted"), ("direct", 1.234567, "predicted"))
     shown = rows(step("stem", costs=predicted), step("pool"), step("conv1", "layer1.0", predicted))
-    candidates = "tiles 810, direct 1.23M (predicted)"
+    candidates = "tiles 8.1 µs, direct 1.23e+03 ms (predicted)"
     assert shown == [f"- stem tiles {candidates}", f"layer1.0 conv1 tiles {candidates}"]
 
 
 @pytest.mark.parametrize(
     ("sources", "values", "says"),
     [
-        (("predicted", "predicted", "predicted"), (2.5, 12_345.0, 4e6), "a 2.5, b 12.3k, c 4M (predicted)"),
+        (("predicted", "predicted", "predicted"), (2.5e-6, 1.2e-4, 4e-3), "a 2.5 µs, b 120 µs, c 4 ms (predicted)"),
         (("record", "record", "scaled"), (2.5e-6, 1.2345e-3, 2.0), "a 2.5 µs, b 1.23 ms (record), c 2e+03 ms (scaled)"),
         (("scaled", "table", "scaled"), (1e-4, 2e-4, 3e-4), "a 100 µs (scaled), b 200 µs (table), c 300 µs (scaled)"),
     ],
@@ -59,9 +59,9 @@ def test_the_record_of_each_convolution() -> None:
         {"algorithm": "direct", "cost": 5e-5, "source": "record", "record": told | {"record": "not used"}},
     ]
     tuned = StepSpec("conv1x1", "conv", "", "conv", True, algorithm="tiles", candidates=candidates)
-    steps = (tuned, step("stem", costs=(("tiles", 810.0, "predicted"),)), tuned)
+    steps = (tuned, step("stem", costs=(("tiles", 8.1e-4, "predicted"),)), tuned)
     row = "- conv tiles tiles 41 µs, direct 50 µs (record) 0123456789ab"
-    assert rows(*steps) == [row, "- stem tiles tiles 810 (predicted) -", row]
+    assert rows(*steps) == [row, "- stem tiles tiles 810 µs (predicted) -", row]
     assert list(record_lines(steps)) == [
         "record 0123456789ab: 41 µs at activation rate 0.5 on A CPU, 2026-11-21T04:14:00.123456+00:00, "
         "lascompile 0.1.0, tvm 0.27.0, llvm 21; comes with lascompile"

@@ -72,7 +72,8 @@ def test_a_table_fits_100_columns():
 
 def test_what_takes_next_to_nothing_is_one_row():
     others = [task(replace(SMALL, out_channels=channels), calls=3) for channels in (2, 3)]
-    printed = lines(planned(task(LARGE, calls=3), *others))
+    large = task(replace(LARGE, counted=False), calls=3)
+    printed = lines(planned(large, *others))
     assert len(printed) == 3
     assert printed[-1].split()[:4] == ["…", "and", "2", "more"] and printed[-1].split()[4] == "6"
-    assert len(lines(planned(task(LARGE, calls=3), others[0]))) == 3
+    assert len(lines(planned(large, others[0]))) == 3

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lascompile.schedules.cpu.algorithms import DIRECT
+from lascompile.sites.activity import Activity, Decided, active_count
 from lascompile.target import parse_target
-from lascompile.tune.activity import Activity, Decided, active_count
 from lascompile.tune.conv_problem import make_problem
 from lascompile.workload import ConvWorkload, Epilogue, WindowShape
 from tests.kernels.calling import Kernel

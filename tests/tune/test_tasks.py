@@ -9,8 +9,8 @@ import pytest
 
 from lascompile.errors import UsageError
 from lascompile.schedules.numerics import Numerics
+from lascompile.sites.activity import Decided, Dilated
 from lascompile.target import parse_target
-from lascompile.tune.activity import Decided, Dilated
 from lascompile.tune.problems import make_problem
 from lascompile.tune.tasks import Setting, merge_tasks, tasks_of_model, tasks_of_zoo
 from lascompile.workload import ConvWorkload, WinogradWorkload

@@ -7,7 +7,7 @@ import pytest
 
 from lascompile.kernels.mask_lists import define_compact
 from lascompile.kernels.tile_lists import define_active_tiles, define_tile_table
-from lascompile.tune.activity import active_count, active_pixels, decide, packed_rows
+from lascompile.sites.activity import active_count, active_pixels, decide, packed_rows
 from lascompile.tune.tile_tables import tile_tables
 from lascompile.workload import ROW_SLACK, ActiveTilesWorkload, CompactWorkload, TileTableWorkload
 from tests.kernels.calling import Kernel

@@ -10,8 +10,8 @@ import pytest
 
 from lascompile.schedules.cpu.algorithms import ALGORITHMS, WINOGRAD2, WINOGRAD4, Algorithm
 from lascompile.schedules.cpu.winograd import WinogradDecisions
+from lascompile.sites.activity import Activity
 from lascompile.target import parse_target
-from lascompile.tune.activity import Activity
 from lascompile.tune.problem import SENTINEL
 from lascompile.tune.winograd_problem import WinogradProblem, make_problem
 from lascompile.workload import ROW_SLACK, Epilogue, WinogradWorkload

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from lascompile.lower.lists import window_shape
 from lascompile.lower.tiles import cut_into_tiles
-from lascompile.tune.activity import Activity, Decided, Dilated, Tiles
+from lascompile.sites.activity import Activity, Decided, Dilated, Tiles
+from lascompile.sites.domain import window_shape
 from lascompile.workload import Epilogue, WinogradWorkload
 from tests.lower.tiling import cells_of, domain_of, window_of
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from lascompile.records import Failure, Latency
 from lascompile.schedules.cpu.algorithms import ALGORITHMS, DIRECT
+from lascompile.sites.activity import Activity, Decided
 from lascompile.target import parse_target
-from lascompile.tune.activity import Activity, Decided
 from lascompile.tune.builder import Built
 from lascompile.tune.runner import Outcome
 from lascompile.tune.tasks import Setting, TuningTask

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lascompile.kernels.mask_lists import define_compact, define_dilate, define_table
-from lascompile.tune.activity import (
+from lascompile.sites.activity import (
     Activity,
     Decided,
     Dilated,

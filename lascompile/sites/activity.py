@@ -14,7 +14,7 @@ from math import isqrt
 
 import numpy as np
 
-from lascompile.lower.lists import dense_table as padded_table
+from lascompile.sites.window_table import dense_table as padded_table
 from lascompile.workload import ROW_SLACK, WindowShape
 
 _SMOOTHNESS = 1.5

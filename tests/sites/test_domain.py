@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from lascompile.analysis.demand import Footprint, Window
 from lascompile.analysis.gates import Mask
-from lascompile.lower.lists import _order, granularity_of
+from lascompile.sites.domain import granularity_of, ordered_key
 from tests.lower.tiling import domain_of
 
 
@@ -22,7 +22,7 @@ def test_order_of_footprints_is_the_same_whatever_set_they_come_from() -> None:
     windows = [Window((k, k), (1, 1), (k // 2, k // 2), (1, 1), (4, 4), (4, 4)) for k in (3, 5)]
     footprints = [Footprint(masks[0], (window,)) for window in windows]
     footprints += [Footprint(mask, (windows[0],)) for mask in masks[1:]]
-    orders = [sorted(given, key=_order) for given in permutations(footprints)]
+    orders = [sorted(given, key=ordered_key) for given in permutations(footprints)]
     assert all(order == orders[0] for order in orders)
 
 
