@@ -164,15 +164,15 @@ class _Worker:
 
     def short_lived_threads(self, count: int) -> Held:
         self._short_lived(min(count, 100))  # until memory has settled
-        before = _held()
+        before = held()
         self._short_lived(count)
-        return _held() - before
+        return held() - before
 
     def loads(self, count: int) -> Held:
         self._load_again(min(count, 10))
-        before = _held()
+        before = held()
         self._load_again(count)
-        return _held() - before
+        return held() - before
 
     def _short_lived(self, count: int) -> None:
         call = self._calls(1)[0]
@@ -218,7 +218,8 @@ def _opener(runtime: str, model: Model) -> Callable[[int], Clients]:
     return lambda clients: BASELINES[runtime].open_clients(load_model(model.onnx), inputs, model.threads, clients)
 
 
-def _held() -> Held:
+def held() -> Held:
+    """What this process holds now."""
     time.sleep(0.1)  # threads that were joined take a moment to vanish
     (resident,) = [line.split()[1] for line in _STATUS.read_text().splitlines() if line.startswith("VmRSS:")]
     return Held(len(list(_TASKS.iterdir())), len(list(_FILES.iterdir())), int(resident) * 1024)

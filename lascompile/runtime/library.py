@@ -7,7 +7,7 @@ import ctypes
 import importlib.util
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -50,7 +50,7 @@ def ffi() -> ModuleType:
     return tvm_ffi
 
 
-@lru_cache(maxsize=None)
+@cache
 def _module(path: Path, _device: int, _inode: int, _written_ns: int) -> Any:
     """The library as TVM loads it; once, since TVM never frees what it makes of one (0.2 MB for a ResNet-18)."""
     return ffi().load_module(str(path))
