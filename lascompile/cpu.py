@@ -107,6 +107,9 @@ for above (arch/arm64/include/uapi/asm/hwcap.h of Linux)."""
 TILE_FEATURES = frozenset({"amx-tile", "amx-bf16"})
 """What kernels of the tile matrix unit need."""
 
+TELLING_FEATURES = ("avx512f", "avx512vl", "avx512bw", "avx512vnni", "avx2", "fma", "neon", "dotprod", "sve")
+"""Instruction sets that tell people what a CPU can do."""
+
 TILE_PERMISSION = (158, 0x1023, 18)
 """What syscall(2) is given on x86-64 to ask for the tile registers: arch_prctl, a request for permission, the registers
 (Documentation/arch/x86/xstate.rst of Linux)."""

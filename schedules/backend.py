@@ -10,6 +10,7 @@ from tvm import tirx
 
 from lascompile.schedules.algorithm import Algorithm
 from lascompile.schedules.numerics import Numerics
+from lascompile.schedules.work import Engine, Work
 from lascompile.target import Target
 from lascompile.workload import Workload
 
@@ -22,11 +23,14 @@ class Backend:
         algorithms: Of convolutions, by name, in the order in which equals win.
         kernels: The schedule of every other workload, by its class: a workload, a target and a number of threads → the
             kernel. Element-wise kernels, poolings, layouts, copies, lists and tables.
+        work: By a workload's class, what such a kernel makes an engine do: of a workload, the share of its rows that is
+            active, engines, and one of them.
         pipeline: Registers TVM's lowering pipeline for this kind of target, and returns its name.
     """
 
     algorithms: Mapping[str, Algorithm]
     kernels: Mapping[type[Workload], Callable[[Any, Any, int], tirx.PrimFunc]]
+    work: Mapping[type[Workload], Callable[[Any, float, int, Engine], Work]]
     pipeline: Callable[[], str]
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 
 ONLY: dict[str, frozenset[str]] = {
     "models": frozenset({"errors"}),
-    "kernels": frozenset({"workload", "target", "errors"}),
+    "kernels": frozenset({"workload", "errors"}),
     "runtime": frozenset({"manifest", "errors", "cpu"}),
     "manifest": frozenset({"errors"}),
     "journal": frozenset({"errors"}),
@@ -170,3 +171,93 @@ def test_file_names_say_what_is_inside():
     folders = [ROOT / name for name in ("lascompile", "kernels", "schedules", "benchmarks", "tests")]
     vague = [path for folder in folders for path in folder.rglob("*") if path.stem.strip("_") in VAGUE]
     assert vague == []
+
+
+def texts(file: Path) -> Iterator[tuple[int, str]]:
+    """(line, text) of the strings of a module, but for docstrings."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
+            yield node.lineno, node.value
+
+
+def names(node: ast.AST) -> set[str]:
+    """The names and attributes within."""
+    found = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    return found | {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}
+
+
+SCHEDULED = {"parallel", "vectorized", "unroll", "launch_thread", "thread_binding", "env_thread", "call_llvm_intrin"}
+"""What a schedule does, in TVM's builder."""
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "kernels").glob("*.py")), ids=lambda file: file.name)
+def test_kernels_are_definitions_only(file: Path) -> None:
+    """They know no target, and how they run is said elsewhere."""
+    used = names(ast.parse(file.read_text(encoding="utf-8"))) & SCHEDULED
+    assert not used, f"kernels/{file.name} uses {', '.join(sorted(used))}: that belongs to schedules/<target>/"
+
+
+OF_TARGETS = ("cpu", "cuda")
+"""The kinds of targets, by their folders in schedules/."""
+
+DEVICE_WORD = re.compile(r"(?<![a-z])(avx|avx2|avx512\w+|amx-\w+|sse4\S*|neon|sve2?|f16c|sm_\d+)(?![a-z])")
+"""An instruction set or an architecture."""
+
+MAY_NAME_DEVICES = ("cpu.py", "target/", "machine/", "runtime/", "native/", "latency/published/", "cuda/")
+"""Within lascompile/: who finds out what there is, the types of targets, their data sheets, and what runs artifacts."""
+
+SPELLED = {"cli/tuning_arguments.py"}
+"""Where help shows users how a target is spelled."""
+
+
+def test_only_targets_name_what_devices_have() -> None:
+    found = []
+    for file in MODULES.values():
+        place = file.relative_to(ROOT / "lascompile").as_posix()
+        allowed = place.startswith((*MAY_NAME_DEVICES, *(f"schedules/{kind}/" for kind in OF_TARGETS)))
+        if not allowed and place not in SPELLED:
+            found += [f"{place}:{line} {text!r}" for line, text in texts(file) if DEVICE_WORD.search(text)]
+    assert not found, f"instruction sets and architectures outside of schedules/<target>/: {found}"
+
+
+OF_CPUS_ALONE = {"tune/runner.py", "tune/builder.py", "tune/trial.py", "measure/visitor.py", "bench/peaks.py"}
+"""Boards' permissions, which tuning asks for, and the peaks of a CPU."""
+
+
+def test_only_the_table_of_backends_imports_a_targets_schedules() -> None:
+    found = []
+    for module, file in MODULES.items():
+        place = file.relative_to(ROOT / "lascompile").as_posix()
+        for imported in imports(module, file):
+            of = [kind for kind in OF_TARGETS if imported.startswith(f"lascompile.schedules.{kind}.")]
+            is_own = any(place.startswith(f"schedules/{kind}/") for kind in of)
+            if of and not is_own and place not in {"schedules/backends.py", *OF_CPUS_ALONE}:
+                found.append(f"{place} imports {imported}")
+    assert not found
+
+
+def algorithm_names() -> set[str]:
+    from lascompile.schedules.backends import BACKENDS
+
+    return {name for backend in BACKENDS.values() for name in backend.algorithms}
+
+
+def conditions(tree: ast.AST) -> Iterator[ast.AST]:
+    """What decides: comparisons, and the keys of tables."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            yield node
+        elif isinstance(node, ast.Dict):
+            yield from (key for key in node.keys if key is not None)
+
+
+def test_no_algorithms_name_stands_in_a_condition() -> None:
+    """What is special about an algorithm is a field of its row."""
+    algorithms, found = algorithm_names(), []
+    for file in MODULES.values():
+        for condition in conditions(ast.parse(file.read_text(encoding="utf-8"))):
+            said = {str(node.value) for node in ast.walk(condition) if isinstance(node, ast.Constant)}
+            found += [f"{file.relative_to(ROOT)}: {name} in {ast.unparse(condition)}" for name in said & algorithms]
+    assert not found

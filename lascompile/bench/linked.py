@@ -8,7 +8,7 @@ from pathlib import Path
 import tvm
 from tvm import tirx
 
-from lascompile.schedules.cpu.pipeline import register_pipeline
+from lascompile.schedules.backends import backend_of
 from lascompile.target import Target
 from lascompile.toolchain import link_function
 from lascompile.tune.trial import use_threads
@@ -17,7 +17,7 @@ from lascompile.tune.trial import use_threads
 def load_linked(func: tirx.PrimFunc, target: Target, threads: int) -> tvm.runtime.Module:
     """A library whose function `main` is `func`, for this machine; it runs on `threads` threads."""
     module = tvm.IRModule({"main": func.with_attr("global_symbol", "main")})
-    executable = tvm.compile(module, target=target.to_tvm(), tir_pipeline=register_pipeline())
+    executable = tvm.compile(module, target=target.to_tvm(), tir_pipeline=backend_of(target.kind).pipeline())
     with tempfile.TemporaryDirectory(prefix="lascompile-") as folder:
         path = Path(folder) / "kernel.so"
         executable.export_library(str(path), fcompile=link_function(target.host_triple))

@@ -16,7 +16,6 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
 from lascompile.bench.linked import load_linked
-from lascompile.cpu import TILE_FEATURES
 from lascompile.kernels.definition import BufferSpec, define
 from lascompile.runtime.memory import aligned, allocate_block, as_tensor
 from lascompile.schedules.cpu import tile_unit
@@ -67,7 +66,7 @@ def peaks(target: CpuTarget, threads: int, memory_bytes: int = _MEMORY_BYTES) ->
         memory_bytes: How much MEMORY reads; more than the last-level cache holds.
     """
     yield gemm(threads)
-    if TILE_FEATURES <= set(target.features):
+    if target.has_tile_unit:
         yield _tile_products(target, threads)
     yield _reading(SECOND_LEVEL, target, threads, threads * _SECOND_LEVEL_BYTES, 1, _SECOND_LEVEL_PASSES)
     yield _reading(MEMORY, target, threads, memory_bytes // _SLICES, _SLICES, 1)

@@ -20,7 +20,6 @@ from pathlib import Path
 from lascompile import __version__, cpu, toolchain
 from lascompile.errors import ToolchainError
 
-_ROWS_OF_FEATURES = ("avx512f", "avx512vl", "avx512bw", "avx512vnni", "avx2", "fma", "neon", "dotprod", "sve")
 _MARKS = {"ok": "[green]ok[/]", "bad": "[bold red]bad[/]", "missing": "[yellow]missing[/]", "info": ""}
 _TRIAL_TIMEOUT_S = 120
 
@@ -69,7 +68,7 @@ def examine() -> Iterator[Check]:
 
 def _cpu() -> Iterator[Check]:
     features = cpu.host_features()
-    shown = [name for name in _ROWS_OF_FEATURES if features and name in features]
+    shown = [name for name in cpu.TELLING_FEATURES if features and name in features]
     yield Check("cpu", "model", f"{cpu.cpu_model()} ({platform.machine()})")
     yield Check("cpu", "features", " ".join(shown) if features is not None else "unknown (not Linux)")
     yield Check("cpu", "threads", f"{cpu.physical_cores()} by default, of {os.cpu_count()} logical CPUs")

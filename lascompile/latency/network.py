@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
-from lascompile.cpu import TILE_FEATURES
 from lascompile.errors import UsageError
 from lascompile.latency.block_kernels import BlockKernel, BlockShape, Part, block_kernels, list_kernels
 from lascompile.latency.counts import expected_count
@@ -21,7 +20,6 @@ from lascompile.latency.predictor import Prediction, Predictor
 from lascompile.machine import DataSheet
 from lascompile.models.config import ResNetConfig
 from lascompile.schedules.backends import backend_of
-from lascompile.schedules.cpu.light_work import LIGHT_WORK
 from lascompile.schedules.numerics import Numerics
 from lascompile.target import CpuTarget
 from lascompile.workload import ConvWorkload, Form, LayoutWorkload, PoolWorkload, WindowShape, Workload
@@ -132,7 +130,8 @@ class CpuDevice:
 
     def light(self, workload: Workload, share: float) -> Prediction:
         """From what it moves."""
-        work = LIGHT_WORK[type(workload)](workload, share, self.predictor.threads, self.predictor.engine)
+        work_of = backend_of(self.target.kind).work[type(workload)]
+        work = work_of(workload, share, self.predictor.threads, self.predictor.engine)
         return self.predictor.predict_light(work)
 
 
@@ -265,11 +264,5 @@ def _outside(config: ResNetConfig, batch: int) -> tuple[list[BlockKernel], list[
 
 def _target(sheet: DataSheet) -> CpuTarget:
     """A target with the vectors of a CPU's data sheet."""
-    if sheet.vector_lanes == 4:
-        return CpuTarget(sheet.arch, "aarch64-linux-gnu", ("neon",))
-    features = {"avx", "avx2", "fma"}
-    if sheet.vector_lanes == 16:
-        features |= {"avx512f", "avx512bw", "avx512dq", "avx512vl"}
-    if sheet.tensor_unit is not None and "bfloat16" in sheet.tensor_unit.fmas_per_cycle:
-        features |= TILE_FEATURES | {"avx512bf16"}
-    return CpuTarget(sheet.arch, "x86_64-linux-gnu", tuple(sorted(features)))
+    unit = sheet.tensor_unit
+    return CpuTarget.like(sheet.arch, sheet.vector_lanes, unit is not None and "bfloat16" in unit.fmas_per_cycle)

@@ -17,9 +17,9 @@ from tvm.rpc import RPCSession
 from lascompile.cpu import waited_for_cpu_s
 from lascompile.measure.rounds import Rhythm, take_rounds
 from lascompile.records import Failure
+from lascompile.schedules.cpu.tile_permission import ask_for_tiles, needs_tiles
 from lascompile.tune.fleet import Fleet
 from lascompile.tune.runner import FleetRunner, LocalRunner, Outcome, Work
-from lascompile.tune.tile_permission import ask_for_tiles, needs_tiles
 from lascompile.tune.trial import Call, Job, allot, cold_timer, prepare, use_threads
 
 TIMEOUT_S = 120

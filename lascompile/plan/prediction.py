@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from lascompile.cpu import TILE_FEATURES
 from lascompile.latency.observations import KernelCall
 from lascompile.latency.predictor import Predictor
 from lascompile.machine import DEVICES, DataSheet
@@ -39,10 +38,9 @@ def sheet_for(target: Target) -> DataSheet:
     if isinstance(target, CudaTarget):
         return max(_sheets("gpu"), key=lambda sheet: (sheet.arch == target.arch, sheet.arch <= target.arch, sheet.arch))
     assert isinstance(target, CpuTarget)
-    has_tiles = set(target.features) >= TILE_FEATURES
 
     def likeness(sheet: DataSheet) -> tuple[bool, bool, bool]:
-        is_alike = (sheet.tensor_unit is not None) == has_tiles
+        is_alike = (sheet.tensor_unit is not None) == target.has_tile_unit
         return sheet.arch == target.mcpu, is_alike, sheet.vector_lanes == target.lanes
 
     sheet = max(_sheets("cpu"), key=likeness)

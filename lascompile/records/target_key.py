@@ -6,12 +6,7 @@ from dataclasses import dataclass
 
 from lascompile.cpu import FEATURES
 from lascompile.target import CpuTarget, CudaTarget, Target
-
-_X86 = ("avx", "avx2", "fma", "avx512f", "avx512vl", "avx512bw", "avx512dq", "avx512bf16", "amx-tile", "amx-bf16")
-_ARM = ("neon", "fullfp16", "bf16", "sve", "sve2")
-FEATURES_THAT_MATTER = frozenset((*_X86, *_ARM))
-"""Instruction sets that decide how fast a kernel is: width and kind of its vectors. Others come and go between virtual
-machines of one CPU."""
+from lascompile.target.cpu_target import FEATURES_THAT_MATTER
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,14 @@ from lascompile.target.base import Target
 if TYPE_CHECKING:
     import tvm
 
+_X86 = ("avx", "avx2", "fma", "avx512f", "avx512vl", "avx512bw", "avx512dq", "avx512bf16", "amx-tile", "amx-bf16")
+_ARM = ("neon", "fullfp16", "bf16", "sve", "sve2")
+FEATURES_THAT_MATTER = frozenset((*_X86, *_ARM))
+"""Instruction sets that decide how fast a kernel is: width and kind of its vectors. Others come and go between virtual
+machines of one CPU."""
+
+_OF_LANES = {8: ("avx", "avx2", "fma"), 16: ("avx", "avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx512vl")}
+
 
 @dataclass(frozen=True)
 class CpuTarget(Target):
@@ -62,6 +70,19 @@ class CpuTarget(Target):
     def lanes(self) -> int:
         """float32 values in a vector register."""
         return self.vector_bits // 32
+
+    @property
+    def has_tile_unit(self) -> bool:
+        """Whether code may multiply small matrices at once."""
+        return set(self.features) >= TILE_FEATURES
+
+    @staticmethod
+    def like(mcpu: str, lanes: int, has_tile_unit: bool) -> CpuTarget:
+        """A CPU of a data sheet, as far as it matters to speed: Arm's have vectors of 4 numbers, x86's of 8 or 16."""
+        if lanes not in _OF_LANES:
+            return CpuTarget(mcpu, "aarch64-linux-gnu", ("neon",))
+        tiles = (*TILE_FEATURES, "avx512bf16") if has_tile_unit else ()
+        return CpuTarget(mcpu, "x86_64-linux-gnu", tuple(sorted((*_OF_LANES[lanes], *tiles))))
 
     def needed(self, used: Collection[str]) -> CpuTarget:
         """This, without the tile unit where no kernel uses it: LLVM takes none of its instructions on its own."""

@@ -16,9 +16,9 @@ from tvm.support.popen_pool import PopenPoolExecutor
 
 from lascompile.records import Failure
 from lascompile.schedules.backends import backend_of
+from lascompile.schedules.cpu.tile_permission import PERMIT, needs_tiles, permission_function
 from lascompile.target import Target
 from lascompile.toolchain import Linker, link_function
-from lascompile.tune.tile_permission import PERMIT, needs_tiles, permission_function
 from lascompile.tune.trial import ENTRY, Job
 
 _USES_OF_PROCESS = 64

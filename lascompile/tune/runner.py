@@ -16,8 +16,8 @@ from tvm.support.popen_pool import PopenPoolExecutor
 
 from lascompile.errors import DeviceError
 from lascompile.records import WRONG, Failure, Latency
+from lascompile.schedules.cpu.tile_permission import ADVICE, REFUSED
 from lascompile.tune.fleet import Fleet
-from lascompile.tune.tile_permission import REFUSED
 from lascompile.tune.trial import (
     WRONG_RESULT,
     Job,
@@ -206,10 +206,7 @@ def _check_board(found: list[float] | Failure) -> None:
         DeviceError: It is not.
     """
     if isinstance(found, Failure) and REFUSED in found.error:
-        raise DeviceError(
-            f"{REFUSED}: it needs an Intel CPU that has them and Linux 5.16 or newer; "
-            "else give a --target without them, as by -mattr=-amx-tile,-amx-bf16"
-        )
+        raise DeviceError(f"{REFUSED}: {ADVICE}")
 
 
 def _may_be_boards_fault(found: list[float] | Failure) -> bool:

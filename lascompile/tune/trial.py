@@ -17,11 +17,11 @@ from tvm.s_tir.meta_schedule.runner import EvaluatorConfig
 from lascompile.cpu import permit_tiles, waited_for_cpu_s
 from lascompile.schedules.algorithm import Algorithm
 from lascompile.schedules.backends import algorithm_of
+from lascompile.schedules.cpu.tile_permission import ask_for_tiles, needs_tiles
 from lascompile.sites.activity import Activity
 from lascompile.tune.calm import run_calm_block
 from lascompile.tune.problem import ConvolutionProblem
 from lascompile.tune.problems import make_problem
-from lascompile.tune.tile_permission import ask_for_tiles, needs_tiles
 from lascompile.workload import Form
 
 ENTRY = "main"

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lascompile.kernels.winograd import buffers
 from lascompile.kernels.winograd_transforms import TAPS
-from lascompile.schedules.cpu.fingerprints import WINOGRAD_NEST
-from lascompile.schedules.cpu.winograd_loops import buffers
 from lascompile.sites.activity import Activity, active_pixels, decide
 from lascompile.tune.problem import ConvolutionProblem, blank_arrays, random_weight
 from lascompile.tune.tile_tables import tile_tables
@@ -78,7 +77,7 @@ def make_problem(workload: WinogradWorkload, activity: Activity, rate: float, se
     """
     rng = np.random.default_rng(seed)
     weight = random_weight((workload.out_channels, workload.in_channels, TAPS, TAPS), rng)
-    arrays = blank_arrays(workload, buffers(workload, WINOGRAD_NEST), not workload.in_place, rng)
+    arrays = blank_arrays(workload, buffers(workload), not workload.in_place, rng)
     decisions = decide(activity, rate, seed)
     active = np.ones(workload.output_rows, bool)
     if activity.rows is not None:

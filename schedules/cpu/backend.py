@@ -11,6 +11,7 @@ from lascompile.kernels import layout, mask_lists, tile_lists
 from lascompile.schedules.backend import Backend
 from lascompile.schedules.cpu import rows
 from lascompile.schedules.cpu.algorithms import ALGORITHMS
+from lascompile.schedules.cpu.light_work import LIGHT_WORK
 from lascompile.schedules.cpu.lists import schedule_lines
 from lascompile.schedules.cpu.pipeline import register_pipeline
 from lascompile.target import CpuTarget
@@ -52,5 +53,6 @@ CPU = Backend(
         PoolWorkload: _by_threads(rows.schedule_pool),
         LayoutWorkload: _by_threads(rows.schedule_layout),
     },
+    work=LIGHT_WORK,
     pipeline=register_pipeline,
 )

@@ -23,6 +23,7 @@ from tvm.tirx.script.builder import ir as T
 
 from lascompile.kernels.definition import BufferSpec, define
 from lascompile.kernels.epilogue import finish_at
+from lascompile.kernels.winograd import buffers as tile_buffers
 from lascompile.kernels.winograd_transforms import transform_input, transform_output
 from lascompile.schedules.cpu.vectors import broadcast, ceil_div, lines_of, prefetch_lines, vector
 from lascompile.schedules.cpu.winograd_weights import (
@@ -33,7 +34,7 @@ from lascompile.schedules.cpu.winograd_weights import (
     channel_blocks,
     weight_shape,
 )
-from lascompile.workload import NOMINAL_RATE, ROW_SLACK, WinogradWorkload, channel_stride
+from lascompile.workload import NOMINAL_RATE, WinogradWorkload, channel_stride
 
 Buffers = Mapping[str, tirx.Var]
 
@@ -46,19 +47,7 @@ _PADDING = 16
 
 def buffers(workload: WinogradWorkload, nest: Nest) -> dict[str, BufferSpec]:
     """Shape and dtype of every buffer that the convolution can take."""
-    in_stride, out_stride = channel_stride(workload.in_channels), channel_stride(workload.out_channels)
-    return {
-        "input": ((workload.input_rows + ROW_SLACK, in_stride), "float32"),
-        "input_table": ((workload.tiles + ROW_SLACK, workload.positions), "int32"),
-        "output_table": ((workload.tiles + ROW_SLACK, workload.m**2), "int32"),
-        "weight": (weight_shape(workload, nest), "float32"),
-        "bias": ((out_stride,), "float32"),
-        "group_active": ((max(workload.epilogue.gate_groups, 1), workload.output_rows + 1), "uint8"),
-        "channel_group": ((out_stride,), "int32"),
-        "residual": ((workload.output_rows + ROW_SLACK, out_stride), "float32"),
-        "count": ((1,), "int32"),
-        "output": ((workload.output_rows + ROW_SLACK, out_stride), "float32"),
-    }
+    return tile_buffers(workload) | {"weight": (weight_shape(workload, nest), "float32")}
 
 
 def define_winograd(workload: WinogradWorkload, nest: Nest) -> tirx.PrimFunc:

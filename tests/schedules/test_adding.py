@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -27,7 +28,7 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "m.onnx"
 
 
-def check(model: Path, **options: object) -> Compiled:
+def check(model: Path, **options: Any) -> Compiled:
     """Build it; what it computes is what onnxruntime computes, under all masks."""
     proto = onnx.load(model)
     built = Compiled(proto, build(model, threads=1, **options))

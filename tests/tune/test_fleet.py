@@ -18,13 +18,13 @@ from lascompile.cpu import permit_tiles
 from lascompile.errors import UsageError
 from lascompile.records import RecordStore
 from lascompile.schedules.cpu.algorithms import ALGORITHMS, BF16X3
+from lascompile.schedules.cpu.tile_permission import TilesRefusedError, ask_for_tiles
 from lascompile.target import parse_target
 from lascompile.toolchain import link_function
 from lascompile.tune.builder import Builder, build_library
 from lascompile.tune.fleet import Fleet
 from lascompile.tune.progress import Progress
 from lascompile.tune.runner import FleetRunner
-from lascompile.tune.tile_permission import TilesRefusedError, ask_for_tiles
 from lascompile.tune.tuner import Budget, Tuner
 from tests.tune.tiny import PACKED, SCATTER, task
 

@@ -81,4 +81,4 @@ _KERNELS: dict[type[Workload], Callable[[Any, Any, int], tirx.PrimFunc]] = {
     LayoutWorkload: _layout,
 }
 
-TOY = Backend(algorithms={ONE_BY_ONE.name: ONE_BY_ONE}, kernels=_KERNELS, pipeline=register_pipeline)
+TOY = Backend(algorithms={ONE_BY_ONE.name: ONE_BY_ONE}, kernels=_KERNELS, work={}, pipeline=register_pipeline)

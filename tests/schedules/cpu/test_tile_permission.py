@@ -11,11 +11,7 @@ from lascompile.cpu import permit_tiles
 from lascompile.errors import DeviceError
 from lascompile.records import Failure
 from lascompile.schedules.cpu.algorithms import ALGORITHMS, BF16X3
-from lascompile.target import parse_target
-from lascompile.toolchain import link_function
-from lascompile.tune.builder import build_library
-from lascompile.tune.runner import _check_board
-from lascompile.tune.tile_permission import (
+from lascompile.schedules.cpu.tile_permission import (
     PERMIT,
     REFUSED,
     TilesRefusedError,
@@ -23,6 +19,10 @@ from lascompile.tune.tile_permission import (
     needs_tiles,
     permission_function,
 )
+from lascompile.target import parse_target
+from lascompile.toolchain import link_function
+from lascompile.tune.builder import build_library
+from lascompile.tune.runner import _check_board
 from lascompile.tune.trial import evaluate_remotely
 from tests.tune.tiny import PACKED
 
@@ -54,7 +54,7 @@ def test_a_board_that_refuses_runs_nothing():
 
 
 def test_a_board_that_refuses_ends_the_tuning():
-    refused = Failure("run", f"lascompile.tune.tile_permission.TilesRefusedError: {REFUSED}")
+    refused = Failure("run", f"lascompile.schedules.cpu.tile_permission.TilesRefusedError: {REFUSED}")
     with pytest.raises(DeviceError, match=r"^the board does not let kernels use .*; else give a --target without them"):
         _check_board(refused)
     _check_board(Failure("run", "the kernel crashed"))

@@ -17,6 +17,12 @@ PERMIT = "permit_tiles"
 REFUSED = "the board does not let kernels use the tile registers (AMX)"
 """How the message of an error begins that the board, not the kernel, is to blame for."""
 
+ADVICE = (
+    "it needs an Intel CPU that has them and Linux 5.16 or newer; "
+    "else give a --target without them, as by -mattr=-amx-tile,-amx-bf16"
+)
+"""What to do then."""
+
 
 class TilesRefusedError(Exception):
     """The CPU has no tile registers, or its system does not hand them out."""
