@@ -35,7 +35,7 @@ ONLY: dict[str, frozenset[str]] = {
     "runtime": frozenset({"manifest", "errors", "cpu"}),
     "manifest": frozenset({"errors"}),
     "journal": frozenset({"errors"}),
-    "machine": frozenset({"errors"}),
+    "machine": frozenset({"errors", "cpu"}),
     "errors": frozenset(),
 }
 """Parts that may import even fewer of the others."""

@@ -35,6 +35,10 @@ COMMANDS: dict[str, Command] = {
         Command("measure", "measure kernels for the latency table", "lascompile.cli.measure"),
         Command("records", "list, merge and prune the records of tuning", "lascompile.cli.records"),
         Command("table", "show, merge and plot the latency table", "lascompile.cli.table"),
+        Command("predict", "say what a network will cost on a device", "lascompile.cli.predict"),
+        Command("search", "find the granularities with the lowest predicted latency", "lascompile.cli.search"),
+        Command("predictor", "fit and evaluate the latency predictor of a CPU", "lascompile.cli.predictor"),
+        Command("device", "list the devices that predictions know", "lascompile.cli.device"),
         Command("doctor", "report versions, CPU, linker and optional parts", "lascompile.cli.doctor", False),
     )
 }
