@@ -89,7 +89,7 @@ def test_a_wheel_contains_nothing_else(wheel):
     assert tops == {"lascompile", f"lascompile-{__version__}.dist-info"}
     assert [name for name in wheel if name.endswith("LICENSE")]
     inside = (Path(name) for name in wheel if name.startswith("lascompile/"))
-    assert {path.suffix for path in inside} <= {".py", ".jsonl", ".typed", ".c", ".h"}
+    assert {path.suffix for path in inside} <= {".py", ".json", ".jsonl", ".typed", ".c", ".h"}
 
 
 def test_the_packages_that_are_named_to_users_are_those_declared(root):

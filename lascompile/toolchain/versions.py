@@ -94,7 +94,8 @@ PACKAGES: tuple[Package, ...] = (
     Package("matplotlib", "matplotlib", ">=3.9", "plots of the benchmarks", "bench"),
     Package("cloudpickle", "cloudpickle", ">=3", "tuning of schedules", "tune"),
     Package("psutil", "psutil", ">=6", "tuning of schedules", "tune"),
-    Package("xgboost", "xgboost", ">=3", "tuning of schedules", "tune"),
+    Package("xgboost", "xgboost", ">=3", "tuning of schedules, fitted predictors", "tune"),
+    Package("scipy", "scipy", ">=1.11", "fitting of predictors", "tune"),
     Package("tornado", "tornado", ">=6", "tuning on other machines", "tune"),
     Package("ziglang", "ziglang", "==0.17.*", "linking with no compiler, or for another processor", "zig"),
 )
