@@ -94,3 +94,12 @@ int test_gather(int num_task, int microseconds) {
   lascompile_pool_launch(be_inside, &work, num_task);
   return work.most;
 }
+
+extern int (*__TVMBackendParallelBarrier)(int, lascompile_task_group *);
+
+static int wait_for_all(int id, lascompile_task_group *group, void *data) {
+  (void)data;
+  return __TVMBackendParallelBarrier(id, group);
+}
+
+int test_barrier(void) { return lascompile_pool_launch(wait_for_all, NULL, 4); }

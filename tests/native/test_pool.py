@@ -162,6 +162,23 @@ def test_an_error_of_a_task_reaches_the_caller(pool, threads):
     pool.leave()
 
 
+def test_a_barrier_between_tasks_is_refused(pool):
+    """They may run one after the other; no kernel has one."""
+    assert pool.barrier() == -1
+
+
+@needs_cpus
+@pytest.mark.slow
+def test_threads_end_when_nothing_is_launched_for_long(pool):
+    pool.rows(50, 50, 5)
+    assert pool.workers() == CPUS - 1
+    until = time.monotonic() + 15 * CPUS
+    while pool.workers() > 0 and time.monotonic() < until:
+        time.sleep(0.1)
+    assert pool.workers() == 0
+    assert pool.rows(50, 50, 5) == 0 and pool.workers() == CPUS - 1
+
+
 def test_no_thread_is_left_for_each_that_called(pool):
     pool.rows(10, 10, 10)
     before = len(list(TASKS.iterdir()))
