@@ -42,7 +42,7 @@ from lascompile.cpu import TILE_FEATURES, physical_cores
 from lascompile.errors import LascompileError
 from lascompile.runtime.memory import aligned, allocate_block, as_tensor
 from lascompile.schedules.algorithm import Algorithm
-from lascompile.target import Target, parse_target
+from lascompile.target import CpuTarget, Target, parse_target
 from lascompile.workload import ConvWorkload
 
 if TYPE_CHECKING:
@@ -191,6 +191,7 @@ def measure(
 ) -> dict[str, Any]:
     """Peaks and rows, as JSON types."""
     target, cold = parse_target("llvm"), Weights(settings.memory_bytes)
+    assert isinstance(target, CpuTarget)
     machine = describe_machine(max(threads))
     results: dict[str, Any] = {"schema": SCHEMA, "machine": machine, "memory_bytes": settings.memory_bytes}
     results |= {"peaks": {}, "rows": []}
