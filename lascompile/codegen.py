@@ -7,6 +7,7 @@ with the parameters inputs…, outputs…, constants, workspace; the last two ar
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +16,13 @@ import tvm
 from tvm import relax
 
 from lascompile.errors import ToolchainError
+from lascompile.files import check_room
 from lascompile.lower.program import Buffer, Kernel, Program, Role, Step
 from lascompile.schedules.backends import backend_of
 from lascompile.target import Target
+
+_ROOM_BYTES = 16 * 2**20
+"""More than the machine code of any network so far, or a library of it."""
 
 
 @dataclass(frozen=True)
@@ -111,13 +116,15 @@ def build_library(
         builder.get(), target=target.to_tvm(), relax_pipeline=_pipeline(), tir_pipeline=lowering
     )
     linked = [str(file) for file in dict.fromkeys(known.values())]
-    folder = objects.add(new) if objects is not None else None
-    try:
-        executable.export_library(str(path), fcompile=link, addons=linked, workspace_dir=folder and str(folder))
-    except (RuntimeError, OSError) as error:
-        if isinstance(error, OSError):
-            raise
-        raise ToolchainError(f"linking {path.name} failed: {error}") from error
+    with tempfile.TemporaryDirectory(prefix="lascompile-") as own:
+        folder = objects.add(new) if objects is not None else Path(own)
+        for written in (folder, path.parent):
+            # LLVM and linkers end the process, or say little, where they cannot write.
+            check_room(written, _ROOM_BYTES)
+        try:
+            executable.export_library(str(path), fcompile=link, addons=linked, workspace_dir=str(folder))
+        except RuntimeError as error:
+            raise ToolchainError(f"linking {path.name} failed: {error}") from error
     return signature
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lascompile.errors import ArtifactError
+from lascompile.files import lost_folder
 
 SCHEMA = 2
 MANIFEST_NAME = "manifest.json"
@@ -146,7 +147,7 @@ class Manifest:
         """
         path = folder / MANIFEST_NAME
         if not path.is_file():
-            raise ArtifactError(f"{folder} is not an artifact: it has no {MANIFEST_NAME}; make one by lascompile build")
+            raise ArtifactError(f"{folder} is not an artifact: it has no {MANIFEST_NAME}; {_advice(folder)}")
         try:
             stored = json.loads(path.read_text())
             schema = stored["schema"]
@@ -160,6 +161,11 @@ class Manifest:
             return _from_dict(stored)
         except (ValueError, TypeError) as error:
             raise ArtifactError(f"{path} is damaged ({error}); build the artifact again") from None
+
+
+def _advice(folder: Path) -> str:
+    lost = lost_folder(folder)
+    return "make one by lascompile build" if lost is None else f"a build that was killed left it at {lost}: rename that"
 
 
 _NESTED: dict[str, type] = {

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Tests import onnxruntime themselves.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 # A busy machine is slow, not wrong.
 settings.register_profile("lascompile", settings(), deadline=None)

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from lascompile.artifact_writer import check_destination, write
 from lascompile.codegen import signature_of
 from lascompile.compile import build, build_artifact
 from lascompile.errors import ToolchainError, UsageError
+from lascompile.files import whole_folder
 from lascompile.runtime.artifact import load
 from tests.masked_nets import masked_network
 
@@ -74,6 +76,19 @@ def rename_fails_at(monkeypatch, turn, error):
     monkeypatch.setattr(Path, "rename", rename)
 
 
+def without_exchange(monkeypatch, turn, error):
+    """As on a file system that cannot exchange two names; the given rename fails."""
+    monkeypatch.setattr(whole_folder, "exchange", lambda first, second: False)
+    rename_fails_at(monkeypatch, turn, error)
+
+
+def exchange_fails(monkeypatch, error):
+    def fail(_first, _second):
+        raise error
+
+    monkeypatch.setattr(whole_folder, "exchange", fail)
+
+
 def say_fails(phase_begins):
     def say(phase, _share):
         if phase.startswith(phase_begins):
@@ -98,10 +113,18 @@ QUICK_FAILURES = {
     "disk full at the checksums": (lambda patch: patch.setattr(write, "sha256", full_disk), OSError),
     "disk full at the manifest": (lambda patch: patch.setattr(Path, "write_text", full_disk), OSError),
     "interrupted at the manifest": (lambda patch: patch.setattr(Path, "write_text", interrupt), KeyboardInterrupt),
+    "the new one does not come": (lambda patch: exchange_fails(patch, PermissionError(13, "denied")), OSError),
+    "interrupted before it comes": (lambda patch: exchange_fails(patch, KeyboardInterrupt()), KeyboardInterrupt),
     # The first rename gives the library its name, the second takes the old artifact away, the third puts the new one.
-    "the old artifact stays": (lambda patch: rename_fails_at(patch, 2, PermissionError(13, "denied")), OSError),
-    "the new one does not come": (lambda patch: rename_fails_at(patch, 3, PermissionError(13, "denied")), OSError),
-    "interrupted between the two": (lambda patch: rename_fails_at(patch, 3, KeyboardInterrupt()), KeyboardInterrupt),
+    "renames: the old artifact stays": (lambda patch: without_exchange(patch, 2, PermissionError(13, "no")), OSError),
+    "renames: the new one does not come": (
+        lambda patch: without_exchange(patch, 3, PermissionError(13, "denied")),
+        OSError,
+    ),
+    "renames: interrupted between the two": (
+        lambda patch: without_exchange(patch, 3, KeyboardInterrupt()),
+        KeyboardInterrupt,
+    ),
 }
 
 
@@ -148,7 +171,8 @@ def test_an_interrupt_leaves_nothing(quick, model, tmp_path, phase):
 def test_what_is_replaced_is_gone(quick, model, tmp_path):
     folder = tmp_path / "m.lasc"
     folder.mkdir()
-    (folder / "manifest.json").write_text("{}")
+    older = {"schema": 1, "versions": {"lascompile": "0.1"}, "files": {"model-old.so": ""}, "library": "model-old.so"}
+    (folder / "manifest.json").write_text(json.dumps(older))
     (folder / "model-old.so").touch()
     build_artifact(model, folder, threads=1)
     stored = json.loads((folder / "manifest.json").read_text())
@@ -194,6 +218,75 @@ def test_a_destination_that_is_something_else(model, tmp_path, what):
     assert str(caught.value) == f"{place} exists and is not an artifact; remove it, or give another place with -o"
     assert place.exists()
     assert contents(tmp_path) == before
+
+
+FOREIGN = {
+    "a browser extension": '{"manifest_version": 3, "name": "mine"}',
+    "no JSON": "once upon a time",
+    "an empty object": "{}",
+    "a schema alone": '{"schema": 2}',
+    "a list": "[]",
+    "versions of another program": '{"schema": 1, "versions": {"node": "20"}, "files": {}, "library": "x"}',
+    "files that are no names": '{"schema": 1, "versions": {"lascompile": "1"}, "files": 3, "library": "x"}',
+    "deep": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("manifest", FOREIGN)
+def test_a_folder_whose_manifest_is_not_ours_stays(model, tmp_path, manifest):
+    place = tmp_path / "extension"
+    (place / ".git").mkdir(parents=True)
+    (place / ".git" / "HEAD").write_text("keep me")
+    (place / "manifest.json").write_text(FOREIGN[manifest])
+    before = contents(tmp_path)
+    with pytest.raises(UsageError) as caught:
+        build_artifact(model, place)
+    assert str(caught.value) == f"{place} exists and is not an artifact; remove it, or give another place with -o"
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("added", ["notes.txt", "a folder", "a link"])
+def test_a_file_that_is_not_the_artifacts_stays(good, model, tmp_path, added):
+    place = shutil.copytree(good, tmp_path / "m.lasc")
+    if added == "a folder":
+        (place / added).mkdir()
+    elif added == "a link":
+        (place / added).symlink_to("nowhere")
+    else:
+        (place / added).write_text("keep me")
+    before = contents(tmp_path)
+    with pytest.raises(UsageError) as caught:
+        build_artifact(model, place)
+    assert str(caught.value) == (
+        f"{place} is an artifact, but holds {added!r} too, which is none of its files; move it away, or give another "
+        "place with -o"
+    )
+    assert contents(tmp_path) == before
+    assert added in [path.name for path in place.iterdir()]
+
+
+@pytest.mark.parametrize("atomic", [True, False], ids=["exchange", "renames"])
+@pytest.mark.parametrize("when", ["before", "at the last moment"])
+def test_a_file_that_comes_while_the_artifact_is_built_stays(
+    quick, good, model, tmp_path, monkeypatch, when, atomic
+):
+    place = shutil.copytree(good, tmp_path / "m.lasc")
+    real = whole_folder.exchange
+
+    def exchange(first, second):
+        if when == "at the last moment":
+            (second / "notes.txt").write_text("keep me")
+        return real(first, second) if atomic else False
+
+    def say(phase, _share):
+        if when == "before" and phase == "writing weights":
+            (place / "notes.txt").write_text("keep me")
+
+    monkeypatch.setattr(whole_folder, "exchange", exchange)
+    with pytest.raises(UsageError, match=r"holds 'notes\.txt' too"):
+        build_artifact(model, place, threads=1, progress=say)
+    assert contents(place) == {**contents(good), "notes.txt": b"keep me"}
+    assert [path.name for path in tmp_path.iterdir()] == ["m.lasc"]
 
 
 def test_destinations_that_will_do(good, tmp_path):

@@ -25,15 +25,17 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"kernels"}),
     frozenset({"toolchain"}),
     frozenset({"workload", "target", "journal", "machine"}),
+    frozenset({"files"}),
     frozenset({"errors", "cpu"}),
 )
 """Parts of lascompile, top first: a part imports from its own layer and from those below."""
 
 ONLY: dict[str, frozenset[str]] = {
-    "models": frozenset({"errors"}),
+    "models": frozenset({"files", "errors"}),
     "kernels": frozenset({"workload", "errors"}),
     "runtime": frozenset({"manifest", "errors", "cpu"}),
-    "manifest": frozenset({"errors"}),
+    "manifest": frozenset({"files", "errors"}),
+    "files": frozenset({"errors"}),
     "journal": frozenset({"errors"}),
     "machine": frozenset({"errors", "cpu"}),
     "errors": frozenset(),
@@ -46,6 +48,7 @@ THIRD_PARTIES: dict[str, frozenset[str]] = {
     "manifest": frozenset(),
     "kernels": frozenset({"numpy", "tvm"}),
     "journal": frozenset(),
+    "files": frozenset(),
     "errors": frozenset(),
     "cpu": frozenset(),
 }

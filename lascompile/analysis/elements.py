@@ -12,9 +12,9 @@ from functools import reduce
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime
 
 from lascompile.analysis.facts import constant, moves_elements, operator
+from lascompile.frontend.silent_onnxruntime import onnxruntime
 
 # Each output element is computed from the elements in the same place of the inputs.
 _ELEMENTWISE = {

@@ -1,49 +1,57 @@
-"""Where an artifact goes, and how it gets there whole or not at all."""
+"""Where an artifact may go: to a new place, or into that of an older artifact and of nothing else."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
 from pathlib import Path
+from typing import Any
 
 from lascompile.errors import UsageError
 from lascompile.manifest import MANIFEST_NAME
+
+_ADVICE = "remove it, or give another place with -o"
 
 
 def check_destination(folder: Path) -> Path:
     """`folder`, if an artifact may be written there.
 
     Raises:
-        UsageError: Its parent is missing, or something else stands there.
+        UsageError: Its parent is missing, or something stands there that `check_replaceable` refuses.
     """
     if not folder.resolve().parent.is_dir():
         raise UsageError(f"{folder.parent} is not a folder; make it, or give another place with -o")
-    if folder.exists() and not (folder / MANIFEST_NAME).is_file():
-        raise UsageError(f"{folder} exists and is not an artifact; remove it, or give another place with -o")
+    if folder.exists():
+        check_replaceable(folder)
     return folder
 
 
-@contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """A new folder that takes the place of `folder` when all went well, and vanishes otherwise."""
-    place = folder.resolve()  # where a link leads
+def check_replaceable(folder: Path, name: Path | None = None) -> None:
+    """Refuse to replace what is no artifact, or holds anything beside one.
+
+    Args:
+        folder: What stands at the destination.
+        name: How the user calls it, if it has been taken away from there.
+
+    Raises:
+        UsageError: It has no manifest that lascompile wrote, or holds what the manifest does not list.
+    """
+    name = name or folder
+    listed = _listed(folder / MANIFEST_NAME)
+    if listed is None:
+        raise UsageError(f"{name} exists and is not an artifact; {_ADVICE}")
+    others = sorted(path.name for path in folder.iterdir() if path.name not in listed or not path.is_file())
+    if others:
+        raise UsageError(
+            f"{name} is an artifact, but holds {others[0]!r} too, which is none of its files; move it away, or give "
+            "another place with -o"
+        )
+
+
+def _listed(manifest: Path) -> set[str] | None:
+    """The names of an artifact's files, by whatever version of lascompile; None if it is no manifest of an artifact."""
     try:
-        aside = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
-    except OSError as error:
-        # The one aside is not what the user asked for.
-        raise OSError(error.errno, os.strerror(error.errno or 0), str(folder)) from error
-    old = aside.with_name(f"{aside.name}.old")
-    try:
-        yield aside
-        aside.chmod(0o755)
-        if place.exists():
-            place.rename(old)
-        aside.rename(place)
-    finally:
-        if old.exists() and not place.exists():
-            old.rename(place)
-        shutil.rmtree(aside, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        stored: Any = json.loads(manifest.read_bytes())
+        is_ours = isinstance(stored["schema"], int) and isinstance(stored["versions"]["lascompile"], str)
+        return {MANIFEST_NAME, *stored["files"], str(stored["library"])} if is_ours else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None

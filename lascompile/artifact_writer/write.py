@@ -12,8 +12,9 @@ import numpy as np
 from lascompile.analysis.blocks import Block
 from lascompile.analysis.gates import Gate
 from lascompile.artifact_writer.compose import compose_manifest
-from lascompile.artifact_writer.destination import replacing
+from lascompile.artifact_writer.destination import check_replaceable
 from lascompile.codegen import KernelObjects, build_library
+from lascompile.files import writing_folder
 from lascompile.lower.kernels import Scheduler
 from lascompile.lower.memory import plan_memory
 from lascompile.lower.program import Buffer, Program
@@ -41,7 +42,7 @@ def write_artifact(
     `verification`; if it raises, nothing has changed. With `objects`, kernels are shared with other libraries.
     """
     plan = plan_memory(program)
-    with replacing(folder) as aside:
+    with writing_folder(folder, lambda found: check_replaceable(found, folder)) as aside:
 
         def on_kernel(done: int, total: int) -> None:
             say(f"scheduling kernel {done} of {total}", 0.2 + 0.4 * done / total)

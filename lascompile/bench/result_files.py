@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from lascompile.files import write_whole
 
 
 def write_results(
@@ -16,19 +18,10 @@ def write_results(
 
     Each file appears under its name when it is whole: a script that is killed leaves the older one.
     """
-    _write(folder / f"{name}.json", lambda path: _write_text(path, json.dumps(results, indent=1)))
-    _write(folder / f"{name}.md", lambda path: _write_text(path, tables))
+    write_whole(folder / f"{name}.json", json.dumps(results, indent=1))
+    write_whole(folder / f"{name}.md", tables)
     if plot is not None:
-        _write(folder / f"{name}.png", plot)
-
-
-def _write(path: Path, write: Callable[[Path], None]) -> None:
-    aside = path.with_name(f".{path.name}")
-    write(aside)
-    with aside.open("rb") as file:
-        os.fsync(file.fileno())
-    aside.replace(path)
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+        with tempfile.TemporaryDirectory(prefix="lascompile-") as elsewhere:
+            picture = Path(elsewhere) / f"{name}.png"
+            plot(picture)
+            write_whole(folder / picture.name, picture.read_bytes())

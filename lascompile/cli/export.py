@@ -16,6 +16,7 @@ from rich.table import Table
 
 from lascompile.cli.console import output_console
 from lascompile.errors import UsageError
+from lascompile.files import check_file_place
 
 if TYPE_CHECKING:
     from lascompile.models.resnet import ResNet
@@ -57,11 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Makes the model, writes the file, prints a summary."""
-    from lascompile.models.onnx_export import check_output, export
+    from lascompile.models.onnx_export import export
     from lascompile.models.preparation import calibration_images, check_rate, prepare
     from lascompile.models.zoo import create_model
 
-    check_output(args.output)
+    check_file_place("output", args.output)
     check_rate(args.activation_rate)
     _check_counts(args)
     with Console(stderr=True).status("making the network") as status:

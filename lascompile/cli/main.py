@@ -25,6 +25,12 @@ from lascompile.errors import LascompileError, UsageError
 
 _INTERRUPTED = 130
 _READER_GONE = 141
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "no file may become so large; raise the limit (ulimit -f)",
+}
+"""What OSErrors mean, where the system's words say little."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -146,7 +152,8 @@ def _report(error: Exception) -> int:
 
 
 def _describe(error: OSError) -> str:
-    reason = "the disk is full" if error.errno == errno.ENOSPC else os.strerror(error.errno or 0).lower()
+    code = error.errno or 0
+    reason = _REASONS.get(code, os.strerror(code).lower())
     return f"{error.filename}: {reason}" if error.filename else reason
 
 

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from lascompile.cli.console import output_console
 from lascompile.errors import UsageError
+from lascompile.files import check_file_place, writing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,17 +79,12 @@ def _check_counts(args: argparse.Namespace) -> None:
 def _check_places(args: argparse.Namespace) -> None:
     """What can be known before the work about places to write to."""
     output, masks = args.output, args.masks
-    if output is not None and output.suffix.lower() != ".npz":
-        raise UsageError(f"output {output}: outputs are written as .npz; give a name with that ending")
-    if output is not None and output.is_dir():
-        raise UsageError(f"output {output}: is a folder; give the name of a file")
-    if output is not None and output.exists() and not output.is_file():
-        raise UsageError(f"output {output}: is a device, pipe or socket; give the name of a file")
+    if output is not None:
+        check_file_place("output", output, (".npz",))
     if masks is not None and masks.exists() and not masks.is_dir():
         raise UsageError(f"masks {masks}: is a file; give a folder")
-    for what, place in (("output", output), ("masks", masks)):
-        if place is not None and not place.resolve().parent.is_dir():
-            raise UsageError(f"{what} {place}: {place.parent} is not a folder; make it first")
+    if masks is not None and not masks.resolve().parent.is_dir():
+        raise UsageError(f"masks {masks}: {masks.parent} is not a folder; make it first")
 
 
 def _inputs(args: argparse.Namespace, manifest: Manifest) -> tuple[list[np.ndarray], str]:
@@ -109,25 +102,10 @@ def _write_outputs(path: Path, manifest: Manifest, outputs: list[np.ndarray]) ->
     """Write the outputs by name, as `numpy.savez` does; that has no room for every name that ONNX allows."""
     from numpy.lib import format as npy
 
-    with _replacing(path) as file, zipfile.ZipFile(file, "w", allowZip64=True) as archive:
+    with writing(path) as file, zipfile.ZipFile(file, "w", allowZip64=True) as archive:
         for spec, output in zip(manifest.outputs, outputs, strict=True):
             with archive.open(f"{spec.name}.npy", "w", force_zip64=True) as member:
                 npy.write_array(member, output, allow_pickle=False)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A new file that takes the place of `path` when all went well, and vanishes otherwise."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with aside.open("wb") as file:
-            yield file
-        aside.replace(path)
-    except OSError as error:
-        # A full disk names no file, and the one aside is not what the user asked for.
-        raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _print(report: RunReport) -> None:

@@ -22,6 +22,7 @@ from lascompile.cli.measured_folder import (
     print_json,
 )
 from lascompile.errors import UsageError
+from lascompile.files import check_file_place
 
 if TYPE_CHECKING:
     from lascompile.latency import LatencyTable, Row
@@ -80,10 +81,7 @@ def _plot(args: argparse.Namespace) -> int:
     from lascompile.report.latency_plot import arrange, plot
 
     output: Path = args.output
-    if output.suffix.lower() not in _ENDINGS:
-        raise UsageError(f"-o {output}: unknown ending {output.suffix!r}; give a {' or '.join(_ENDINGS)} file")
-    if not output.resolve().parent.is_dir():
-        raise UsageError(f"-o {output}: {output.parent} is not a folder; make it, or give another place")
+    check_file_place("-o", output, _ENDINGS)
     table = open_table(existing_folder(args.records))
     rows = _without_others(_rows(table, args), _rows(table, args, shipped=False))
     device = _only("device", "--device", rows, lambda row: row.cell.task.device)

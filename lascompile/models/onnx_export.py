@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from lascompile.errors import LascompileError, UnsupportedModelError, UsageError
+from lascompile.errors import UnsupportedModelError, UsageError
+from lascompile.files import check_file_place, write_whole
 from lascompile.models.masker import SpatialMasker
 
 Exporter = Literal["dynamo", "torchscript"]
@@ -53,14 +52,14 @@ def export(
     Raises:
         UsageError: a wrong argument, or no such folder.
         UnsupportedModelError: a model that this exporter cannot express, or of 2 GiB and more.
-        LascompileError: the file cannot be written.
+        OSError: the file cannot be written.
     """
     path = Path(path)
     if exporter not in EXPORTERS:
         raise UsageError(f"unknown exporter {exporter!r}: there are {', '.join(EXPORTERS)}")
     if batch < 1:
         raise UsageError(f"batch {batch}: must be at least 1")
-    check_output(path)
+    check_file_place("output", path)
     if exporter == "torchscript":
         _check_pooling(model)
     size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
@@ -78,23 +77,8 @@ def export(
         raise UnsupportedModelError(
             f"the {exporter} exporter cannot express this model ({reason}): try the {other} exporter"
         ) from error
-    _write_whole(path, content)
+    write_whole(path, content)
     return path
-
-
-def check_output(path: Path) -> None:
-    """Refuse, before any work is done, a path that no file can be written to.
-
-    Raises:
-        UsageError: its folder is missing, or it is a folder itself, or a device or pipe, which the file would
-            replace.
-    """
-    if not path.parent.is_dir():
-        raise UsageError(f"output {path}: folder {path.parent} does not exist; create it first")
-    if path.is_dir():
-        raise UsageError(f"output {path}: is a folder; give the name of a file in it")
-    if path.exists() and not path.is_file():
-        raise UsageError(f"output {path}: is a device, pipe or socket; give the name of a file")
 
 
 def _check_pooling(model: nn.Module) -> None:
@@ -154,17 +138,3 @@ def _silence() -> Iterator[None]:
             yield
     finally:
         logging.disable(disabled)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write beside the target, then rename: there is the old file, or none, or the whole new one."""
-    try:
-        with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-            part = Path(folder) / path.name
-            with part.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-    except OSError as error:
-        raise LascompileError(f"output {path}: cannot be written: {error.strerror}") from error

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lascompile.files import writing
 from lascompile.latency import Row
 from lascompile.records.matching import is_dynamic
 from lascompile.report.latency_rows import show_stage
@@ -94,10 +94,10 @@ def plot(panels: Sequence[Panel], title: str, path: Path) -> None:
                 else:
                     axes.set_axis_off()
         figure.suptitle(title)
-        picture, kind = io.BytesIO(), path.suffix.lower().removeprefix(".")
-        figure.savefig(picture, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
+        kind = path.suffix.lower().removeprefix(".")
+        with writing(path) as file:
+            figure.savefig(file, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
         pyplot.close(figure)
-    path.write_bytes(picture.getvalue())
 
 
 def _colors(panels: Iterable[Panel], cycle: Sequence[str]) -> dict[object, str]:

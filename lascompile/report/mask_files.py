@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from lascompile.files import writing
 from lascompile.manifest import MaskSpec
 from lascompile.report.activation_rates import activation_rates
 from lascompile.report.contact_sheet import Tile, best_columns, lay_out
@@ -50,12 +51,17 @@ def write_masks(
     written = []
     for number, spec in enumerate(specs):
         path = folder / f"{number:0{digits}d}_{_file_name(title_of(spec))}.png"
-        _draw_mask(pixels[spec.name], pictures).save(path)
+        _save(_draw_mask(pixels[spec.name], pictures), path)
         written.append(path)
     if specs:
-        _draw_sheet(specs, pixels, pictures).save(folder / SHEET_NAME)
+        _save(_draw_sheet(specs, pixels, pictures), folder / SHEET_NAME)
         written.append(folder / SHEET_NAME)
     return written
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    with writing(path) as file:
+        picture.save(file, "PNG")
 
 
 def title_of(spec: MaskSpec) -> str:

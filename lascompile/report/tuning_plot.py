@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lascompile.files import writing
 from lascompile.tune.progress import Progress, TaskProgress
 
 _MOST_LINES = 8
@@ -30,7 +31,8 @@ def plot_tuning(progress: Progress, path: Path) -> None:
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=7)
-    figure.savefig(path, dpi=120)
+    with writing(path) as file:
+        figure.savefig(file, format="png", dpi=120)
     pyplot.close(figure)
 
 

@@ -8,8 +8,10 @@ version of the C library, so that it loads on older systems than the one it was 
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +25,7 @@ from lascompile.errors import ToolchainError
 from lascompile.toolchain.native import compile_native
 
 _SYSTEM = ("c++", "g++", "clang++", "cc", "gcc", "clang")
+_FULL_DISK = re.compile("no space left|NoSpaceLeft", re.IGNORECASE)
 _FLAGS = ("-shared", "-nostdlib", "-Wl,--strip-debug")
 
 
@@ -41,6 +44,7 @@ class Linker:
 
         Raises:
             ToolchainError: the linker failed; with its last words.
+            OSError: the disk is full.
         """
         native = compile_native(self.command, self.processor, _run)
         with tempfile.TemporaryDirectory(prefix="lascompile-") as folder:
@@ -50,6 +54,8 @@ class Linker:
             files = map(str, (*objects, *own))
             done = _run([*self.command, *_FLAGS, "-o", str(output), *files, *(options or ())])
         if done.returncode != 0:
+            if _FULL_DISK.search(done.stderr + done.stdout):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(output))
             words = (done.stderr or done.stdout).strip().splitlines()[-3:]
             raise ToolchainError(f"{self.name} could not link the library: {' '.join(words) or 'no message'}")
 

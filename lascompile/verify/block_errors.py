@@ -100,7 +100,7 @@ class BlockErrors:
         wanted = [piece for piece in self.pieces.pieces if piece.name in names]
         cut, given = cut_at(self.model, self.pieces.cuts, [output for piece in wanted for output in piece.outputs])
         place = build.written.resolve()
-        with tempfile.TemporaryDirectory(prefix=f"{place.name}.blocks.", dir=place.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix="blocks.", dir=place) as folder:
             artifact = self._build(cut, build, Path(folder) / "blocks.lasc", say)
             say("comparing blocks with onnxruntime", 1.0)
             watched = {*given.values(), *(output for piece in wanted for output in piece.outputs)}

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime
 
 from lascompile.frontend.counterpart import model_bytes
+from lascompile.frontend.silent_onnxruntime import onnxruntime
 
 _ERRORS_ONLY = 3
 

@@ -3,7 +3,12 @@
 import errno
 import hashlib
 import json
+import os
+import resource
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -12,7 +17,10 @@ import pytest
 from lascompile.cli.main import main
 from lascompile.errors import ToolchainError
 from lascompile.runtime.artifact import load
+from lascompile.toolchain import linker
 from tests.masked_nets import Network, masked_network
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +108,6 @@ def test_the_summary(here, capsys):
 
 
 def test_json_summary_of_a_rebuild(here, capsys):
-    (here / "m.lasc" / "stale").touch()
     assert main(["build", "m.onnx", "--threads", "1", "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)
     assert (summary["schema"], summary["artifact"], summary["blocks"], summary["dynamic"]) == (1, "m.lasc", 1, 1)
@@ -175,10 +182,10 @@ def test_arguments_that_do_not_fit(here, capsys, arguments, code, says):
 
 
 def test_a_place_that_cannot_be_written_is_named_as_given(here, capsys, monkeypatch):
-    def refuse(**_):
-        raise PermissionError(errno.EACCES, "no", "/somewhere/.new.lasc.x1y2")
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "no", str(path))
 
-    monkeypatch.setattr("lascompile.artifact_writer.destination.tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("lascompile.files.whole_folder.Path.mkdir", refuse)
     assert error_of(capsys, 1, "m.onnx", "-o", "new.lasc") == "new.lasc: permission denied"
 
 
@@ -199,5 +206,59 @@ def test_a_full_disk_is_named_and_leaves_nothing(here, capsys, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("lascompile.artifact_writer.write._write_constants", full)
-    assert error_of(capsys, 1, "m.onnx", "-o", "new.lasc") == "the disk is full"
+    assert error_of(capsys, 1, "m.onnx", "-o", "new.lasc") == "new.lasc: the disk is full"
     assert names(here) == ["m.lasc", "m.onnx"]
+
+
+def test_a_full_disk_in_the_linker_is_no_fault_of_the_linker(here, capsys, monkeypatch):
+    """A linker that says in its own words why it failed."""
+    real = linker._run
+
+    def run(command):
+        if "-shared" in command:
+            words = "/usr/bin/ld: final link failed: No space left on device"
+            return subprocess.CompletedProcess(command, 1, "", words)
+        return real(command)
+
+    monkeypatch.setattr(linker, "_run", run)
+    assert error_of(capsys, 1, "m.onnx", "-o", "new.lasc") == "new.lasc: the disk is full"
+    assert names(here) == ["m.lasc", "m.onnx"]
+
+
+def run_limited(nbytes, *arguments, cwd):
+    """`build` in a process that may write files of so many bytes."""
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (nbytes, nbytes))
+
+    return subprocess.run(
+        [sys.executable, "-m", "lascompile", "build", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(cwd)},
+        preexec_fn=limit,  # noqa: PLW1509 - no threads here
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_limit_on_file_sizes_is_one_line(here):
+    """`ulimit -f`: LLVM would end the process where it cannot write."""
+    done = run_limited(65536, "m.onnx", "-o", "new.lasc", cwd=here)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith(": no file may become so large; raise the limit (ulimit -f)\n")
+    assert done.stderr.count("\n") == 1
+    assert names(here) == ["m.lasc", "m.onnx"]
+
+
+def test_a_disk_that_is_nearly_full_is_one_line(here, tmp_path_factory):
+    disk = tmp_path_factory.mktemp("disk")
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk], check=False).returncode != 0:
+        pytest.skip("may not mount a small disk")
+    try:
+        done = run_limited(2**40, here / "m.onnx", "-o", "new.lasc", cwd=disk)
+        left = names(disk)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+    assert (done.returncode, done.stdout, left) == (1, "", [])
+    assert done.stderr.endswith(": the disk is full\n") and done.stderr.count("\n") == 1

@@ -128,7 +128,7 @@ def test_mistakes_are_one_line_and_code_2(tmp_path, capsys, arguments, message):
 
 def test_a_missing_output_folder_is_said_before_any_work(tmp_path, capsys):
     assert main(["export", "lasnet_resnet50", "-o", str(tmp_path / "no" / "m.onnx")]) == 2
-    assert "does not exist; create it first" in capsys.readouterr().err
+    assert "no is not a folder; make it first" in capsys.readouterr().err
 
 
 def test_a_pipe_is_not_replaced_by_a_file(tmp_path, capsys):

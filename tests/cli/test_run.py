@@ -220,7 +220,7 @@ def test_an_array_of_another_shape_or_element_type(here, capsys):
         (["--repeats", "0"], "repeats 0: must be at least 1"),
         (["--seed", "-1"], "seed -1: must not be negative"),
         (["--threads", "0"], "threads is 0, but at least 1 is needed"),
-        (["-o", "y.txt"], "output y.txt: outputs are written as .npz; give a name with that ending"),
+        (["-o", "y.txt"], "output y.txt: unknown ending '.txt'; give a .npz file"),
         (["-o", "missing/y.npz"], "output missing/y.npz: missing is not a folder; make it first"),
         (["-o", "folder.npz"], "output folder.npz: is a folder; give the name of a file"),
         (["--masks", "file"], "masks file: is a file; give a folder"),

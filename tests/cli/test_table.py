@@ -94,7 +94,7 @@ def test_plotting(folder, tmp_path, capsys, name, start):
         (["show", "--records", "nowhere"], "--records nowhere: no such folder"),
         (["merge", "nowhere"], "nowhere is no folder; give one that holds <device>/tvm-<version>/latency.jsonl"),
         (["plot", "-o", "t.pdf"], "-o t.pdf: unknown ending '.pdf'; give a .png or .svg file"),
-        (["plot", "-o", "no/t.png"], "-o no/t.png: no is not a folder; make it, or give another place"),
+        (["plot", "-o", "no/t.png"], "-o no/t.png: no is not a folder; make it first"),
         (
             ["plot", "-o", "t.png", "--records", "empty"],
             f"nothing to plot in empty: no rows of a stage; {HOW_TO_GET_ROWS}",
