@@ -26,7 +26,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"toolchain"}),
     frozenset({"workload", "target", "journal", "machine"}),
     frozenset({"files"}),
-    frozenset({"errors", "cpu"}),
+    frozenset({"errors", "cpu", "silent_onnxruntime"}),
 )
 """Parts of lascompile, top first: a part imports from its own layer and from those below."""
 
@@ -59,6 +59,7 @@ USERS: dict[str, frozenset[str]] = {
     "rich": frozenset({"cli", "report"}),
     "openvino": frozenset({"bench", "cli"}),
     "matplotlib": frozenset({"report"}),
+    "onnxruntime": frozenset({"silent_onnxruntime"}),
 }
 """Packages that only these parts may import."""
 

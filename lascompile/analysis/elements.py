@@ -14,7 +14,7 @@ import onnx
 import onnx_ir as ir
 
 from lascompile.analysis.facts import constant, moves_elements, operator
-from lascompile.frontend.silent_onnxruntime import onnxruntime
+from lascompile.silent_onnxruntime import onnxruntime
 
 # Each output element is computed from the elements in the same place of the inputs.
 _ELEMENTWISE = {

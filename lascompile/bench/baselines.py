@@ -45,7 +45,7 @@ class Baseline:
 
 def open_onnxruntime(model: ir.Model, inputs: Sequence[np.ndarray], threads: int) -> Call:
     """All graph optimisations; its threads spin, which is its default and fastest while nothing else runs."""
-    from lascompile.frontend.silent_onnxruntime import onnxruntime
+    from lascompile.silent_onnxruntime import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lascompile.cli.console import output_console
 from lascompile.cli.measured_folder import add_folder_argument, existing_folder
 from lascompile.errors import UsageError
+from lascompile.files import write_whole
 
 if TYPE_CHECKING:
     from lascompile.latency.observations import Observation
@@ -56,9 +57,7 @@ def _fit(args: argparse.Namespace) -> int:
     predictor = Predictor.fit(observations, sheet, threads)
     path = args.output or path_of(args.records or user_folder(), sheet, threads)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(json.dumps(predictor.to_dict(), separators=(",", ":")) + "\n", encoding="utf-8")
-    beside.replace(path)
+    write_whole(path, json.dumps(predictor.to_dict(), separators=(",", ":")) + "\n")
     if args.json:
         print(json.dumps({"schema": SCHEMA, "path": str(path), "kernels": len(observations)}))
     else:

@@ -17,6 +17,7 @@ from lascompile.cli.console import output_console
 from lascompile.cli.predicted_network import add_arguments as add_shared_arguments
 from lascompile.cli.predicted_network import read_network, read_predictor
 from lascompile.errors import UsageError
+from lascompile.files import check_file_place
 
 if TYPE_CHECKING:
     from lascompile.search import Design, StageCurve
@@ -40,8 +41,8 @@ def run(args: argparse.Namespace) -> int:
     """Search, print, and draw."""
     from lascompile.search import search, stage_curves
 
-    if args.output is not None and args.output.suffix != ".html":
-        raise UsageError(f"-o {args.output}: the name of a page ends in .html")
+    if args.output is not None:
+        check_file_place("-o", args.output, (".html",))
     config = read_network(args)
     if config.granularity is None:
         raise UsageError(f"{args.arch} has no masks to search for: use lasnet_{args.arch}")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lascompile.files import write_whole
 from lascompile.search.granularity import Design, StageCurve, pareto
 
 _STYLE = (
@@ -60,7 +61,7 @@ def write_page(
         f"{drawn}<h2>The front</h2><table><tr><th>granularity</th><th>ms</th><th>GFLOPs</th></tr>{rows}</table>"
         "</html>\n"
     )
-    path.write_text(page, encoding="utf-8")
+    write_whole(path, page)
 
 
 def _over_granularity(curves: Sequence[StageCurve], rates: Sequence[float]) -> str:

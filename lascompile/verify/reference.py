@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from lascompile.frontend.counterpart import model_bytes
-from lascompile.frontend.silent_onnxruntime import onnxruntime
+from lascompile.silent_onnxruntime import onnxruntime
 
 _ERRORS_ONLY = 3
 
