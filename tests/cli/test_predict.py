@@ -90,7 +90,7 @@ def test_a_search_prints_draws_and_counts(capsys: pytest.CaptureFixture[str], tm
     found = json.loads(run(capsys, *argv, "--json"))
     assert len(found["designs"]) == 3
     assert [d["latency_s"] for d in found["designs"]] == sorted(d["latency_s"] for d in found["designs"])
-    assert "ends in .html" in run(capsys, *argv, "-o", "page.txt", code=2)
+    assert "give a .html file" in run(capsys, *argv, "-o", "page.txt", code=2)
     assert "use lasnet_resnet_tiny" in run(capsys, "search", "--arch", "resnet_tiny", code=2)
 
 
