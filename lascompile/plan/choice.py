@@ -10,7 +10,7 @@ from lascompile.errors import UsageError
 from lascompile.plan.candidate import Candidate, on_one_scale
 from lascompile.plan.measured import Found, Measured, Measurements
 from lascompile.plan.plan import Plan
-from lascompile.plan.prediction import Prediction
+from lascompile.plan.prediction import PredictedCosts
 from lascompile.schedules.algorithm import Algorithm
 from lascompile.schedules.backends import backend_of
 from lascompile.schedules.numerics import Numerics
@@ -73,8 +73,8 @@ class Chooser:
         return Candidate(algorithm, workload, found.decisions, cost, found.record), found.latencies
 
     @cached_property
-    def _prediction(self) -> Prediction:
-        return Prediction(self.target, self.threads)
+    def _prediction(self) -> PredictedCosts:
+        return PredictedCosts(self.target, self.threads)
 
     def choose(self, site: Site) -> Choice:
         """The best candidate for a convolution.

@@ -16,7 +16,7 @@ from lascompile.workload import Form
 
 
 @dataclass(frozen=True)
-class Prediction:
+class PredictedCosts:
     """Predicts kernels for one target and number of threads."""
 
     target: Target

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from lascompile.plan.prediction import Prediction
+from lascompile.plan.prediction import PredictedCosts
 from lascompile.sites.site import SiteForm
 from lascompile.tune.progress import Progress, TaskProgress
 from lascompile.tune.tasks import TuningTask, describe
@@ -105,7 +105,7 @@ def _seconds(tasks: Iterable[TuningTask]) -> float:
     for task in tasks:
         setting, count = task.setting, SiteForm(task.workload, task.activity).count(task.rate)
         decisions = task.algorithm.decide(task.workload, setting.target, setting.threads)
-        prediction = Prediction(setting.target, setting.threads)
+        prediction = PredictedCosts(setting.target, setting.threads)
         seconds = prediction.cost(task.algorithm, task.workload, decisions, count).seconds
         costs.setdefault(task.contest, []).append((not task.is_default, task.calls * seconds))
     return sum(min(several)[1] for several in costs.values())

@@ -16,26 +16,27 @@ from lascompile.schedules.cpu.bf16x3_loops import (
     define_bf16x3_conv,
     steps,
 )
+from lascompile.schedules.cpu.caches import of_second_level
 from lascompile.schedules.cpu.vectors import LINE_BYTES
 from lascompile.schedules.weight_stream import OWN_WEIGHTS, Stream, Upcoming
 from lascompile.target import CpuTarget
 from lascompile.workload import ConvWorkload
 
-_PACKED_BYTES = 512 * 1024
+_PACKED_BYTES = of_second_level(1 / 4)
 """Packed rows at a time, at most: they and a block of weights should stay in the second-level cache."""
 
-_MOST_WEIGHT_BYTES = 2500 * 1024
+_MOST_WEIGHT_BYTES = of_second_level(625 / 512)
 """Weights that each core reads all of, at most, while rows are dealt out. To fetch them twice costs less than to fetch
 the rows that another core has written."""
 
 _MOST_GROUPS = 16
 _MOST_DEPTH_PARTS = 9
 
-_MOST_ASKED_BYTES = 512 * 1024
+_MOST_ASKED_BYTES = of_second_level(1 / 4)
 """Weights that one core asks for ahead of the kernel that takes them, at most: a share of the second-level cache that
 the running kernel can spare."""
 
-_FEW_WEIGHT_BYTES = 256 * 1024
+_FEW_WEIGHT_BYTES = of_second_level(1 / 8)
 """Weights that stay in the cache anyway, whatever passes between two row groups."""
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from lascompile.schedules.cpu.bf16x3_conv import TileDecisions, default_decisions
 from lascompile.schedules.cpu.bf16x3_loops import GROUP_ROWS, STEP, can_cut_depth, channel_blocks, steps
+from lascompile.schedules.cpu.caches import of_second_level
 from lascompile.schedules.space import Space
 from lascompile.target import CpuTarget
 from lascompile.workload import ConvWorkload
 
-_MOST_PACKED_BYTES = 4 * 1024 * 1024
+_MOST_PACKED_BYTES = of_second_level(2)
 _MOST_DEPTH_PARTS = 16
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from tvm import tirx
 
 from lascompile.schedules.cpu import winograd_weights
+from lascompile.schedules.cpu.caches import of_second_level
 from lascompile.schedules.cpu.winograd_loops import define_winograd
 from lascompile.schedules.cpu.winograd_weights import Nest, channel_blocks
 from lascompile.target import CpuTarget
@@ -16,19 +17,19 @@ from lascompile.workload import NOMINAL_RATE, WinogradWorkload, channel_stride
 _MOST_ROWS = 14
 """Tiles of a register tile at most."""
 
-_HELD_BYTES = 1 << 20
+_HELD_BYTES = of_second_level(1 / 2)
 """What V and M of a chunk may take of the second-level cache, where all weights stay there as well."""
 
-_STREAMED_BYTES = 8 << 20
+_STREAMED_BYTES = of_second_level(4)
 """What they may take where weights come from memory, for each chunk again: it is those that have to be read once."""
 
 _UNROLLED_FMAS = 128
 """Multiply-adds in the unrolled body of a register tile."""
 
-_PANEL_BYTES = 320 * 1024
+_PANEL_BYTES = of_second_level(5 / 32)
 """What two panels of weights may take of it (measured: 256 KiB were better than 512)."""
 
-_KEPT_WEIGHT_BYTES = 640 * 1024
+_KEPT_WEIGHT_BYTES = of_second_level(5 / 16)
 """Transformed weights that stay in it from chunk to chunk."""
 
 _TILES_THAT_AMORTIZE = 64

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import ceil
 
+from lascompile.schedules.cpu.caches import of_second_level
 from lascompile.schedules.cpu.winograd import WinogradDecisions, default_decisions
 from lascompile.schedules.cpu.winograd_weights import channel_blocks, weight_shape
 from lascompile.schedules.space import Space
@@ -21,8 +22,8 @@ _MOST_UNROLLED_FMAS = 1024
 
 _MOST_DEPTH_PARTS = 16
 _FEWEST_HELD = 8
-_MOST_CHUNK_BYTES = 16 << 20
-_MOST_PANEL_BYTES = 2 << 20
+_MOST_CHUNK_BYTES = of_second_level(8)
+_MOST_PANEL_BYTES = of_second_level(1)
 
 
 def winograd_space(workload: WinogradWorkload, target: CpuTarget, threads: int) -> Space:

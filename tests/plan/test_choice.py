@@ -11,7 +11,7 @@ import pytest
 from lascompile.errors import UsageError
 from lascompile.plan.choice import Chooser
 from lascompile.plan.plan import Plan
-from lascompile.plan.prediction import Prediction
+from lascompile.plan.prediction import PredictedCosts
 from lascompile.schedules.cpu.algorithms import BF16X3, DIRECT, Algorithm
 from lascompile.schedules.numerics import Numerics
 from lascompile.sites.activity import Activity, Decided
@@ -90,7 +90,7 @@ def test_cost_grows_with_the_work_and_shrinks_with_the_threads(algorithm) -> Non
         target = target_of(TILES)
         count = workload.rows * (0.5 if workload.counted else 1.0)
         decisions = algorithm.decide(workload, target, threads)
-        return Prediction(target, threads).cost(algorithm, workload, decisions, count).seconds
+        return PredictedCosts(target, threads).cost(algorithm, workload, decisions, count).seconds
 
     more = (
         {"rows": 392},
