@@ -1,6 +1,6 @@
 """What runtimes lose beside other programs, how they serve several threads, and what they leave behind.
 
-    python benchmarks/sharing.py                                    everything, about ten minutes on two cores
+    python benchmarks/sharing.py                                    everything, a quarter of an hour on two cores
     python benchmarks/sharing.py --models lasnet_resnet_tiny --rounds 3 --seconds 0.3 --threads-called 500 --loads 20
 
 For a small and a large LASNet, with random weights and S = 4-4-2-1: exports, builds, and lets lascompile, onnxruntime
@@ -9,8 +9,8 @@ and OpenVINO run the same ONNX file, each in a process of its own, in turns, on 
 - one thread that calls, alone and beside one and two processes that compute without end. The loss is the mean latency
   beside them over that alone, round by round;
 - several threads that call one model: requests in a second, and how evenly they share them;
-- threads, open files and memory that are left after thousands of short-lived threads that called, and after hundreds
-  of loads.
+- of lascompile alone: threads, open files and memory that are left after thousands of short-lived threads that called,
+  and after hundreds of loads.
 
 Writes sharing.json and sharing.md into benchmarks/results (--output).
 """
@@ -118,12 +118,12 @@ def measure(model: Model, settings: Settings, runtimes: Sequence[str]) -> dict[s
         busy = stack.enter_context(closing(BusyProcesses(max(BUSY))))
         beside = [_beside(residents, busy, settings) for _ in range(settings.rounds)]
         served = [_served(residents, settings) for _ in range(settings.rounds)]
-        held = {name: _held(resident, settings) for name, resident in residents.items()}
+        held = {name: _held(resident, settings) for name, resident in residents.items() if name == LASCOMPILE}
     return {
         name: {
             "beside": {str(count): _losses([turn[name] for turn in beside], count) for count in BUSY},
             "clients": {str(count): _rates([turn[name] for turn in served], count) for count in CLIENTS},
-            "held": held[name],
+            **({"held": held[name]} if name in held else {}),
         }
         for name in runtimes
     }
@@ -187,7 +187,8 @@ def markdown(results: dict[str, Any]) -> str:
         f"the same ONNX file, with masks, by turns of {settings['seconds']:g} s, {settings['rounds']} of each.",
     ]
     for name, found in results["models"].items():
-        lines += ["", f"## {name}", "", *_beside_table(found), "", *_clients_table(found), "", *_held_table(found)]
+        lines += ["", f"## {name}", "", *_beside_table(found), "", *_clients_table(found)]
+        lines += ["", *_held_table(found)] if LASCOMPILE in found else []
     return "\n".join(lines) + "\n"
 
 
@@ -241,16 +242,15 @@ def _clients_table(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _held_table(found: dict[str, Any]) -> Iterator[str]:
-    yield "What is left afterwards: threads, open files, MiB of memory."
+    yield "What lascompile leaves behind:"
     yield ""
-    kinds = {"short_lived_threads": "short-lived threads that called", "loads": "loads"}
-    counts = {kind: next(iter(found.values()))["held"][kind]["count"] for kind in kinds}
-    yield "| runtime | " + " | ".join(f"{counts[kind]} {words}" for kind, words in kinds.items()) + " |"
-    yield "|---" + "|---:" * len(kinds) + "|"
-    for name, entry in found.items():
-        held = [entry["held"][kind] for kind in kinds]
-        cells = [f"{each['threads']}, {each['files']}, {each['resident_bytes'] / 2**20:.1f}" for each in held]
-        yield f"| {name} | " + " | ".join(cells) + " |"
+    yield "| after | threads | open files | MiB of memory |"
+    yield "|---|---:|---:|---:|"
+    kinds = {"short_lived_threads": "threads that called once and ended", "loads": "loads"}
+    for kind, words in kinds.items():
+        held = found[LASCOMPILE]["held"][kind]
+        memory = held["resident_bytes"] / 2**20
+        yield f"| {held['count']} {words} | {held['threads']} | {held['files']} | {memory:.1f} |"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -53,12 +53,16 @@ def test_the_tables(script):
     assert "- beside 1: lascompile's loss is 1.50 of onnxruntime's (at most 1.5 is wanted)" in lines
     assert "| runtime | 1 thread | 2 threads | 8 threads |" in lines
     assert "| lascompile |" + " 123.4 (0.90, 100 ms) |" * 3 in lines
-    assert "| runtime | 10000 short-lived threads that called | 500 loads |" in lines
-    assert "| lascompile | 0, 1, 1.0 | 2, 0, 0.0 |" in lines
+    assert "| 10000 threads that called once and ended | 0 | 1 | 1.0 |" in lines
+    assert "| 500 loads | 2 | 0 | 0.0 |" in lines
 
 
 def test_without_others_there_is_no_verdict(script):
     assert "wanted" not in script.markdown(results(script, small={"lascompile": figures(3.0, 1.0)}))
+
+
+def test_others_alone_leave_nothing_behind_that_matters(script):
+    assert "leaves behind" not in script.markdown(results(script, small={"openvino": figures(3.0, 1.0)}))
 
 
 def test_a_small_run_of_everything(script, model, tmp_path, monkeypatch, capsys):
