@@ -8,7 +8,7 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
 from lascompile.kernels.definition import define
-from lascompile.workload import ROW_SLACK, CopyWorkload, LayoutWorkload, channel_stride
+from lascompile.workload import ROW_SLACK, CopyWorkload, LayoutWorkload, MoveWorkload, channel_stride
 
 
 def define_layout(workload: LayoutWorkload) -> tirx.PrimFunc:
@@ -52,3 +52,21 @@ def define_copy(workload: CopyWorkload) -> tirx.PrimFunc:
             T.buffer_store(b["target"], b["source"][i], [i])
 
     return define(names, buffers, body)
+
+
+def define_move(workload: MoveWorkload) -> tirx.PrimFunc:
+    """Source [inputs], table [outputs] int32, fill [1] → target [outputs]."""
+    buffers = {
+        "source": ((workload.inputs,), workload.dtype),
+        "table": ((workload.outputs,), "int32"),
+        "fill": ((1,), workload.dtype),
+        "target": ((workload.outputs,), workload.dtype),
+    }
+
+    def body(b: Mapping[str, tirx.Var]) -> None:
+        with T.serial(workload.outputs) as i:
+            place = b["table"][i]
+            # if_then_else, unlike Select, reads only where the condition holds.
+            T.buffer_store(b["target"], tirx.if_then_else(place >= 0, b["source"][place], b["fill"][0]), [i])
+
+    return define(list(buffers), buffers, body)

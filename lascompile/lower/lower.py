@@ -14,7 +14,7 @@ from lascompile.analysis.rules import RULES
 from lascompile.lower.chain import Chain, ChainFinder
 from lascompile.lower.context import Context, is_row_matrix, shape4
 from lascompile.lower.convolution import draft_convolution, draft_linear, is_row_linear
-from lascompile.lower.delegate import lower_delegated
+from lascompile.lower.delegated import lower_delegated
 from lascompile.lower.draft import Draft
 from lascompile.lower.elementwise import lower_map
 from lascompile.lower.emit import emit

@@ -11,7 +11,7 @@ from lascompile.workload.convolution import ConvWorkload, Form, WinogradWorkload
 from lascompile.workload.epilogue import Epilogue
 from lascompile.workload.lists import ActiveWorkload, CompactWorkload, DilateWorkload, TableWorkload, UnionWorkload
 from lascompile.workload.load import NOMINAL_RATE
-from lascompile.workload.maps import CopyWorkload, LayoutWorkload, MapWorkload, PoolWorkload
+from lascompile.workload.maps import CopyWorkload, LayoutWorkload, MapWorkload, MoveWorkload, PoolWorkload
 from lascompile.workload.tiles import ActiveTilesWorkload, TileTableWorkload
 from lascompile.workload.window import WindowShape
 
@@ -29,6 +29,7 @@ __all__ = [
     "Form",
     "LayoutWorkload",
     "MapWorkload",
+    "MoveWorkload",
     "PoolWorkload",
     "TableWorkload",
     "TileTableWorkload",

@@ -92,6 +92,25 @@ class CopyWorkload(Workload):
 
 
 @dataclass(frozen=True)
+class MoveWorkload(Workload):
+    """Elements from one buffer to places in another: out[i] = in[table[i]], or a fill where the table has -1.
+
+    Attributes:
+        inputs: Elements to choose from.
+        outputs: Elements to write.
+        dtype: Of both.
+    """
+
+    inputs: int
+    outputs: int
+    dtype: str
+
+    def name(self) -> str:
+        """`move`."""
+        return "move"
+
+
+@dataclass(frozen=True)
 class LayoutWorkload(Workload):
     """A feature map [N, C, H, W] → a row matrix (`to_rows`) or the other way round.
 

@@ -17,6 +17,7 @@ from lascompile.workload import (
     DilateWorkload,
     LayoutWorkload,
     MapWorkload,
+    MoveWorkload,
     PoolWorkload,
     TableWorkload,
     TileTableWorkload,
@@ -76,6 +77,10 @@ def _copy(workload: CopyWorkload, share: float, threads: int, engine: Engine) ->
     return _streams(size, size, threads)
 
 
+def _move(workload: MoveWorkload, share: float, threads: int, engine: Engine) -> Work:
+    return _serial(_CYCLES_OF_A_PIXEL * workload.outputs)
+
+
 def _active(workload: ActiveWorkload, share: float, threads: int, engine: Engine) -> Work:
     return _serial(_CYCLES_OF_A_PIXEL * workload.rows * workload.groups)
 
@@ -117,6 +122,7 @@ LIGHT_WORK: dict[type[Workload], Callable[[Any, float, int, Engine], Work]] = {
     ActiveTilesWorkload: _active_tiles,
     TileTableWorkload: _tile_table,
     CopyWorkload: _copy,
+    MoveWorkload: _move,
     MapWorkload: _map,
     PoolWorkload: _pool,
     LayoutWorkload: _layout,

@@ -120,6 +120,20 @@ def _exponential_below_zero(nodes: _Nodes, x: str, alpha: float) -> str:
     return nodes.add("Where", nodes.add("Less", x, nodes.constant(0)), below, x)
 
 
+def _is_inf(nodes: _Nodes, inputs: Sequence[str], node: ir.Node) -> str:
+    (x,), zero = inputs, nodes.constant(0)
+    infinite = nodes.add("IsInf", x)
+    for attribute, side in (("detect_positive", "Less"), ("detect_negative", "Greater")):
+        if not node.attributes.get_int(attribute, 1):
+            infinite = nodes.add("And", infinite, nodes.add(side, x, zero))
+    return infinite
+
+
+def _thresholded_relu(nodes: _Nodes, inputs: Sequence[str], node: ir.Node) -> str:
+    (x,), alpha = inputs, nodes.constant(node.attributes.get_float("alpha", 1.0))
+    return nodes.add("Where", nodes.add("Greater", x, alpha), x, nodes.constant(0))
+
+
 def _sign(nodes: _Nodes, inputs: Sequence[str], node: ir.Node) -> str:
     (x,), zero = inputs, nodes.constant(0)
     below = nodes.add("Where", nodes.add("Less", x, zero), nodes.constant(-1), x)
@@ -151,11 +165,13 @@ _REWRITES: dict[str, _Rewrite] = {
     "Clip": _clip,
     "Elu": _elu,
     "HardSigmoid": _hard_sigmoid,
+    "IsInf": _is_inf,
     "Max": _max,
     "Min": _min,
     "Pow": _pow,
     "Relu": _relu,
     "Selu": _selu,
     "Sign": _sign,
+    "ThresholdedRelu": _thresholded_relu,
 }
 """By ONNX operator, for float32."""
