@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime
 
 from lascompile.lower.context import Context
 from lascompile.lower.delegated.translate import as_model
+from lascompile.silent_onnxruntime import onnxruntime
 from lascompile.workload import MoveWorkload
 
 _MOVES = frozenset(

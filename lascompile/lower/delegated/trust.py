@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import onnx
-import onnxruntime
 import tvm
 from tvm import relax
 
 from lascompile.lower.delegated.translate import without_notices
+from lascompile.silent_onnxruntime import onnxruntime
 
 _RELATIVE, _OF_RANGE = 1e-5, 2e-6
 """Allowed error: of the number itself, and of the largest one."""
