@@ -48,7 +48,7 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 
 $(VENV)/.test: $(VENV)/.torch pyproject.toml
 	@echo "installing lascompile and what the tests need"
-	@$(PIP) install --quiet --editable '.[models,bench,zig,tune,test]'
+	@$(PIP) install --quiet --editable '.[models,bench,zig,tune,cuda,test]'
 	@touch $@
 
 # PyTorch's own index has builds without CUDA's gigabytes. Where it cannot be reached, pip goes on with what it

@@ -23,7 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"records"}),
     frozenset({"schedules"}),
     frozenset({"kernels"}),
-    frozenset({"toolchain"}),
+    frozenset({"toolchain", "cuda"}),
     frozenset({"workload", "target", "journal", "machine"}),
     frozenset({"files"}),
     frozenset({"errors", "cpu", "silent_onnxruntime"}),

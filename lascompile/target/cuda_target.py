@@ -26,27 +26,35 @@ class CudaLimits:
         block_shared_bytes: What one block may have of it, asked for when it is launched; without asking, 48 KiB.
         block_registers: Registers of one block, 32 bits each.
         threads: Threads of all blocks on a multiprocessor.
+        blocks: Blocks on a multiprocessor.
+        shared_unit_bytes: Blocks get shared memory in multiples of this.
+        reserved_shared_bytes: What the system takes of it for each block.
+        registers: Registers of a multiprocessor.
     """
 
     shared_bytes: int
     block_shared_bytes: int
     block_registers: int
     threads: int
+    blocks: int
+    shared_unit_bytes: int = 256
+    reserved_shared_bytes: int = 0
+    registers: int = 64 * _KIB
 
 
 LIMITS: dict[int, CudaLimits] = {
-    53: CudaLimits(64 * _KIB, 48 * _KIB, 32 * _KIB, 2048),
-    60: CudaLimits(64 * _KIB, 48 * _KIB, 64 * _KIB, 2048),
-    61: CudaLimits(96 * _KIB, 48 * _KIB, 64 * _KIB, 2048),
-    62: CudaLimits(64 * _KIB, 48 * _KIB, 32 * _KIB, 2048),
-    70: CudaLimits(96 * _KIB, 96 * _KIB, 64 * _KIB, 2048),
-    72: CudaLimits(96 * _KIB, 96 * _KIB, 64 * _KIB, 2048),
-    75: CudaLimits(64 * _KIB, 64 * _KIB, 64 * _KIB, 1024),
-    80: CudaLimits(164 * _KIB, 163 * _KIB, 64 * _KIB, 2048),
-    86: CudaLimits(100 * _KIB, 99 * _KIB, 64 * _KIB, 1536),
-    87: CudaLimits(164 * _KIB, 163 * _KIB, 64 * _KIB, 1536),
-    89: CudaLimits(100 * _KIB, 99 * _KIB, 64 * _KIB, 1536),
-    90: CudaLimits(228 * _KIB, 227 * _KIB, 64 * _KIB, 2048),
+    53: CudaLimits(64 * _KIB, 48 * _KIB, 32 * _KIB, 2048, 32),
+    60: CudaLimits(64 * _KIB, 48 * _KIB, 64 * _KIB, 2048, 32),
+    61: CudaLimits(96 * _KIB, 48 * _KIB, 64 * _KIB, 2048, 32),
+    62: CudaLimits(64 * _KIB, 48 * _KIB, 32 * _KIB, 2048, 32),
+    70: CudaLimits(96 * _KIB, 96 * _KIB, 64 * _KIB, 2048, 32),
+    72: CudaLimits(96 * _KIB, 96 * _KIB, 64 * _KIB, 2048, 32),
+    75: CudaLimits(64 * _KIB, 64 * _KIB, 64 * _KIB, 1024, 16),
+    80: CudaLimits(164 * _KIB, 163 * _KIB, 64 * _KIB, 2048, 32, 128, _KIB),
+    86: CudaLimits(100 * _KIB, 99 * _KIB, 64 * _KIB, 1536, 16, 128, _KIB),
+    87: CudaLimits(164 * _KIB, 163 * _KIB, 64 * _KIB, 1536, 16, 128, _KIB),
+    89: CudaLimits(100 * _KIB, 99 * _KIB, 64 * _KIB, 1536, 24, 128, _KIB),
+    90: CudaLimits(228 * _KIB, 227 * _KIB, 64 * _KIB, 2048, 32, 128, _KIB),
 }
 """By compute capability, major and minor as one number."""
 
