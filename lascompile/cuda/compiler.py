@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from lascompile.cuda import nvrtc
 from lascompile.cuda.occupancy import Occupancy, occupancy, why_not
 from lascompile.cuda.ptxas import Build, Resources, assemble
 from lascompile.cuda.source import KernelSource
+from lascompile.files import write_whole
 from lascompile.target import CudaTarget
 
 CLASSES = (62, 70, 80)
@@ -132,6 +132,4 @@ class _Kept:
 
     def _write(self, place: Path, content: bytes) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self.folder, delete=False) as file:
-            file.write(content)
-        Path(file.name).replace(place)
+        write_whole(place, content)

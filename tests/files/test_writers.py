@@ -12,6 +12,7 @@ OTHERS = {
     "journal/journal.py": "appends lines, and replaces the file by its own means, under its lock",
     "artifact_writer/write.py": "writes into the folder that writing_folder puts in its place",
     "toolchain/linker.py": "writes into a temporary folder",
+    "cuda/ptxas.py": "writes into a temporary folder",
 }
 """Files that write by themselves, and why they may."""
 
