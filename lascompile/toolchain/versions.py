@@ -97,6 +97,11 @@ PACKAGES: tuple[Package, ...] = (
     Package("xgboost", "xgboost", ">=3", "tuning of schedules, fitted predictors", "tune"),
     Package("scipy", "scipy", ">=1.11", "fitting of predictors", "tune"),
     Package("tornado", "tornado", ">=6", "tuning on other machines", "tune"),
+    Package("cuda-bindings", "cuda", "==12.9.*", "compiling for GPUs, and running on them", "cuda"),
+    Package("nvidia-cuda-nvrtc-cu12", "nvidia", "==12.9.86", "compiling for GPUs", "cuda"),
+    Package("nvidia-cuda-nvcc-cu12", "nvidia", "==12.9.86", "compiling for GPUs", "cuda"),
+    Package("nvidia-cuda-runtime-cu12", "nvidia", "==12.9.79", "compiling for GPUs", "cuda"),
+    Package("nvidia-cuda-cccl-cu12", "nvidia", "==12.9.27", "compiling for GPUs", "cuda"),
     Package("ziglang", "ziglang", "==0.17.*", "linking with no compiler, or for another processor", "zig"),
 )
 
