@@ -2,10 +2,11 @@
 # make test        what CI runs: lint, then the tests that take seconds
 # make test-slow   the tests that take minutes
 # make test-neon   runs code for Arm under emulation, against onnxruntime (x86-64 Linux; minutes)
+# make fuzz        draws COUNT networks (1000) from seed FIRST (0) on, and writes what fails into build/failing
 # make clean       removes all that these have made
 # PYTHON=python3.12 make ...   chooses the interpreter of .venv (default: the first of 3.10 to 3.13 found)
 
-.PHONY: demo test test-slow test-neon lint clean
+.PHONY: demo test test-slow test-neon fuzz lint clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -32,6 +33,12 @@ test-slow: $(VENV)/.test
 test-neon: $(VENV)/.test
 	@echo "the first time, this fetches 180 MB from Debian and PyPI into build/"
 	@if $(BIN)/python -m tests.aarch64.machine; then $(BIN)/python -m pytest -m neon; fi
+
+COUNT := 1000
+FIRST := 0
+
+fuzz: $(VENV)/.test
+	$(BIN)/python -m tests.random_networks --count $(COUNT) --first $(FIRST) --output build/failing
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check

@@ -84,10 +84,16 @@ class _Builder:
             return self._negated(self.margin(node.inputs[0]))
         if operator(node) == "Sub":  # 1 - mask
             return self._negated(self.margin(node.inputs[1])) if is_binary(node.inputs[1]) else None
-        if operator(node) in ("And", "Mul"):
+        if operator(node) in ("And", "Mul", "Min"):
             return self._combined(node, "Min")
-        if operator(node) == "Or":
+        if operator(node) in ("Or", "Max"):
             return self._combined(node, "Max")
+        if operator(node) == "Xor":
+            return self._exclusive(node)
+        if operator(node) == "Where":
+            return self._of_numbers(node)
+        if operator(node) == "Relu":
+            return self._of_positive(node.inputs[0])
         if operator(node) == "Round":  # of a sigmoid, or it would not be binary
             return _without_nan(self._difference(node.inputs[0], self._number(0.5)))
         return None
@@ -165,6 +171,36 @@ class _Builder:
         signed = self._add(op_type, [first.signed, second.signed])
         size = self._add("Max", [first.size, second.size])
         return Margin(signed, size, first.decides_nan and second.decides_nan)
+
+    def _exclusive(self, node: ir.Node) -> Margin | None:
+        """The nearer of the two, below zero where both are on or both are off."""
+        first, second = (self.margin(value) for value in node.inputs)
+        if first is None or second is None:
+            return None
+        differ = self._add("Neg", [self._add("Sign", [self._add("Mul", [first.signed, second.signed])])])
+        nearer = self._add("Min", [self._add("Abs", [margin.signed]) for margin in (first, second)])
+        size = self._add("Max", [first.size, second.size])
+        return Margin(self._add("Mul", [differ, nearer]), size, first.decides_nan and second.decides_nan)
+
+    def _of_numbers(self, node: ir.Node) -> Margin | None:
+        """`Where` of one and zero is its condition, or the opposite."""
+        on, off = (constant(value) for value in node.inputs[1:])
+        if on is None or off is None:
+            return None
+        numbers = on.numpy(), off.numpy()
+        if (numbers[0] == 1).all() and (numbers[1] == 0).all():
+            return self.margin(node.inputs[0])
+        opposite = (numbers[0] == 0).all() and (numbers[1] == 1).all()
+        return self._negated(self.margin(node.inputs[0])) if opposite else None
+
+    def _of_positive(self, value: ir.Value | None) -> Margin | None:
+        """`Relu` of a sign is on where what has the sign is above zero; of a binary value it is that."""
+        node = value.producer() if value is not None else None
+        if value is not None and is_binary(value):
+            return self.margin(value)
+        if node is None or operator(node) != "Sign":
+            return None
+        return self._difference(node.inputs[0], self._number(0))
 
     def _negated(self, margin: Margin | None) -> Margin | None:
         return None if margin is None else replace(margin, signed=self._add("Neg", [margin.signed]))

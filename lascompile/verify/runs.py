@@ -98,13 +98,15 @@ def run_file(
     """
     outputs = len(original.graph.outputs)
     named = {value.name: value for node in original.graph for value in node.outputs}
-    if any(name not in named for name in decisions):
+    given = [str(value.name) for value in original.graph.inputs]
+    if any(name not in named and name not in given for name in decisions):
         return
     listed = {value.name for value in original.graph.outputs}
-    original.graph.outputs.extend(named[name] for name in decisions if name not in listed)
+    original.graph.outputs.extend(named[name] for name in decisions if name in named and name not in listed)
     reference = Reference(original, outputs, threads)
     for run in runs:
         if run.chosen and run.kind in ("natural", "random"):
             outcome = reference.run(run.inputs)
-            taken = {name: outcome.values[name] for name in decisions}
+            known = {**dict(zip(given, run.inputs, strict=False)), **outcome.values}
+            taken = {name: known[name] for name in decisions}
             yield Run(f"file: {run.name}", "file", run.inputs, outcome.outputs, taken)

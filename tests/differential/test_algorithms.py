@@ -23,9 +23,9 @@ from lascompile.schedules.numerics import Numerics
 from tests.analysis.networks import Form, masked_network, random_input
 from tests.differential.algorithms import FAST, forced, possible
 from tests.differential.forms import forms
+from tests.differential.graphs import graphs
 from tests.differential.harness import Compiled, compiled
 from tests.differential.networks import Net, random_inputs
-from tests.differential.test_random_graphs import graphs
 
 WINOGRAD = ("winograd2", "winograd4")
 WITHOUT_SHRINKING = (Phase.explicit, Phase.generate)
