@@ -36,8 +36,8 @@ from lascompile.bench.linked import load_linked
 from lascompile.bench.machine import describe_machine
 from lascompile.bench.peaks import GEMM, MEMORY, SECOND_LEVEL, TILES, Peak, peaks
 from lascompile.bench.result_files import write_results
-from lascompile.bench.stage_kernels import CONVOLUTIONS, STAGES, Call, Form, Stage, algorithms, call_of, forms_of
-from lascompile.bench.undisturbed import Plan, Result, take_turns
+from lascompile.bench.stage_kernels import CONVOLUTIONS, STAGES, Form, Stage, StageCall, algorithms, call_of, forms_of
+from lascompile.bench.undisturbed import CalmRounds, Result, take_turns
 from lascompile.cpu import TILE_FEATURES, physical_cores
 from lascompile.errors import LascompileError
 from lascompile.runtime.memory import aligned, allocate_block, as_tensor
@@ -67,7 +67,7 @@ class Settings:
         memory_bytes: What cold weights are taken from, and memory is read of; more than the last-level cache.
     """
 
-    plan: Plan
+    plan: CalmRounds
     memory_bytes: int
 
 
@@ -153,7 +153,7 @@ class Kernel:
         weight = np.random.default_rng(0).standard_normal(shape, np.float32) / np.float32(np.sqrt(np.prod(shape[1:])))
         self.weight = algorithm.pack(weight, form, decisions)
 
-    def on(self, call: Call, cold: Weights | None) -> Callable[[int], list[Callable[[], object]]]:
+    def on(self, call: StageCall, cold: Weights | None) -> Callable[[int], list[Callable[[], object]]]:
         """Calls with the rows of `call`, each with other weights if they are `cold`."""
         names = self.form.arguments()
         arrays = {**{name: array.copy() for name, array in call.arrays.items()}, "weight": self.weight}
@@ -172,7 +172,7 @@ class Kernel:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures, and writes the results."""
     args = _parser().parse_args(argv)
-    settings = Settings(Plan(args.rounds, args.block), args.memory << 20)
+    settings = Settings(CalmRounds(args.rounds, args.block), args.memory << 20)
     stages = [stage for stage in STAGES if stage.number in args.stages]
     threads = args.threads or sorted({1, physical_cores()})
     try:
@@ -226,7 +226,7 @@ def _measure_kernels(
     threads: int,
     beside: Sequence[Peak],
     cold: Weights,
-    plan: Plan,
+    plan: CalmRounds,
 ) -> Iterator[Row]:
     """All algorithms at all rates, and the peaks `beside` them, in turns."""
     kernels = [

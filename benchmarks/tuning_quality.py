@@ -6,7 +6,7 @@
 A whole space has up to ten thousand points, of which each takes a second. So some values of each field are left out,
 until a few hundred points remain; the search gets the same space. Every point is built and measured as by `lascompile
 tune`. Then the search runs with several seeds and is told the latencies that the sweep found, so that what is compared
-is the search, not the noise of two measurements. Measured points are on record: a second call goes on where the first
+is the search, not the noise of two measurements. Tried points are on record: a second call goes on where the first
 one ended.
 
 Writes tuning_quality.json and tuning_quality.md into benchmarks/results (--output).
@@ -33,7 +33,7 @@ from lascompile.schedules.space import Space
 from lascompile.target import parse_target
 from lascompile.tune.builder import Builder
 from lascompile.tune.runner import LocalRunner
-from lascompile.tune.search import CostModel, Measured, Search
+from lascompile.tune.search import CostModel, Search, Tried
 from lascompile.tune.tasks import Setting, TuningTask, tasks_of_zoo
 from lascompile.tune.tuner import job_of
 
@@ -139,9 +139,9 @@ def sweep(task: TuningTask, store: RecordStore, say: Any) -> dict[Any, float]:
 def search(task: TuningTask, latencies: Mapping[Any, float], seed: int, trials: int = TRIALS) -> float:
     """The lowest latency that a search finds, told those of the sweep."""
     one = Search(task, CostModel(seed), [], seed)
-    made: list[Measured] = []
+    made: list[Tried] = []
     while len(made) < trials and (proposed := one.propose(min(ROUND, trials - len(made)))):
-        measured = [Measured(point, latencies.get(point)) for point in proposed]
+        measured = [Tried(point, latencies.get(point)) for point in proposed]
         one.learn(measured)
         made += measured
     return min(item.latency_s for item in made if item.latency_s is not None)

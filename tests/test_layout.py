@@ -265,3 +265,13 @@ def test_no_algorithms_name_stands_in_a_condition() -> None:
             said = {str(node.value) for node in ast.walk(condition) if isinstance(node, ast.Constant)}
             found += [f"{file.relative_to(ROOT)}: {name} in {ast.unparse(condition)}" for name in said & algorithms]
     assert not found
+
+
+def test_no_two_classes_share_a_name() -> None:
+    """One word for one thing."""
+    where: dict[str, list[str]] = {}
+    for module, file in MODULES.items():
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                where.setdefault(node.name, []).append(module)
+    assert {name: modules for name, modules in where.items() if len(modules) > 1} == {}

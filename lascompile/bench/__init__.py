@@ -3,7 +3,7 @@
 from lascompile.bench.baselines import BASELINES
 from lascompile.bench.machine import describe_machine
 from lascompile.bench.measure import BenchConfig, bench
-from lascompile.bench.report import BenchReport, Ratio, Row
-from lascompile.bench.timing import Latency
+from lascompile.bench.report import BenchReport, Ratio, RuntimeRow
+from lascompile.bench.timing import RunTimes
 
-__all__ = ["BASELINES", "BenchConfig", "BenchReport", "Latency", "Ratio", "Row", "bench", "describe_machine"]
+__all__ = ["BASELINES", "BenchConfig", "BenchReport", "RunTimes", "Ratio", "RuntimeRow", "bench", "describe_machine"]

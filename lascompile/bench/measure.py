@@ -15,8 +15,8 @@ import onnx_ir as ir
 from lascompile import toolchain
 from lascompile.bench.baselines import BASELINES, Call
 from lascompile.bench.machine import describe_machine, load_average
-from lascompile.bench.report import UNSTABLE, BenchReport, Ratio, Row
-from lascompile.bench.timing import Latency, Plan, Times, race
+from lascompile.bench.report import UNSTABLE, BenchReport, Ratio, RuntimeRow
+from lascompile.bench.timing import Rounds, RunTimes, Times, race
 from lascompile.errors import LascompileError, UsageError
 from lascompile.frontend.built_from import load_built_from
 from lascompile.frontend.counterpart import static_counterpart
@@ -35,7 +35,7 @@ _QUARTILES = (25, 50, 75)
 Progress = Callable[[str, float], None]
 
 
-class Artifact(Protocol):
+class TimedArtifact(Protocol):
     """What is asked of an artifact (`lascompile.runtime.artifact.Artifact`)."""
 
     threads: int
@@ -88,27 +88,27 @@ class BenchConfig:
             raise UsageError(f"clients {self.clients}: must be from 1 to {_MOST_CLIENTS}")
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> Rounds:
         """The rounds of the race."""
         if self.duration_s is None:
-            return Plan(-(-self.repeats // _BLOCK), _BLOCK, self.warm_up)
-        return Plan(_ROUNDS, 1, self.warm_up, self.duration_s / _ROUNDS)
+            return Rounds(-(-self.repeats // _BLOCK), _BLOCK, self.warm_up)
+        return Rounds(_ROUNDS, 1, self.warm_up, self.duration_s / _ROUNDS)
 
 
 @dataclass(frozen=True)
 class _Contestant:
     """A row to be, and what each of its clients calls; None where it cannot run."""
 
-    row: Row
+    row: RuntimeRow
     calls: Sequence[Call] | None = None
 
 
 def bench(
-    artifact: Artifact,
+    artifact: TimedArtifact,
     onnx_path: str | Path | None = None,
     config: BenchConfig | None = None,
     *,
-    against: Mapping[str, Artifact] | None = None,
+    against: Mapping[str, TimedArtifact] | None = None,
     inputs: Sequence[np.ndarray] | None = None,
     source: str = "natural-like images",
     progress: Progress | None = None,
@@ -141,7 +141,7 @@ def bench(
     outputs, masks = artifact.run_with_masks(*arrays)
     tell("reading the model", 0.0)
     model = None if onnx_path is None else simplify(load_built_from(manifest, onnx_path))
-    contestants = [_contestant(Row("lascompile", "artifact"), artifact, arrays, config.clients)]
+    contestants = [_contestant(RuntimeRow("lascompile", "artifact"), artifact, arrays, config.clients)]
     for name, other in (against or {}).items():
         try:
             _check_same_file(manifest, other.manifest)
@@ -166,7 +166,7 @@ def bench(
     )
 
 
-def _contestant(row: Row, artifact: Artifact, inputs: Sequence[np.ndarray], clients: int) -> _Contestant:
+def _contestant(row: RuntimeRow, artifact: TimedArtifact, inputs: Sequence[np.ndarray], clients: int) -> _Contestant:
     return _Contestant(row, [partial(artifact.run, *inputs)] * clients)
 
 
@@ -177,7 +177,7 @@ def _check_same_file(manifest: Manifest, other: Manifest) -> None:
 
 def _open_artifact(
     name: str,
-    artifact: Artifact,
+    artifact: TimedArtifact,
     inputs: Sequence[np.ndarray],
     outputs: Sequence[np.ndarray],
     masks: Mapping[str, np.ndarray],
@@ -188,7 +188,7 @@ def _open_artifact(
     A decision of its own that is close may fall the other way: then it may have more or less to compute, which is no
     fault, but has to be known.
     """
-    row = Row(name, "artifact")
+    row = RuntimeRow(name, "artifact")
     error = max(map(_difference, artifact.run_forced(*inputs, masks=masks), outputs))
     if not error <= _SAME:
         return _Contestant(replace(row, note=f"{_SOMETHING_ELSE} by {error:.1e} of their range"))
@@ -207,10 +207,10 @@ def _open_all(
     for network, graph in (("static", static), ("dynamic", model)):
         for name in config.baselines:
             tell(f"loading {name}, {network}", 0.0)
-            yield _open(Row(name, network), graph, inputs, threads, config.clients)
+            yield _open(RuntimeRow(name, network), graph, inputs, threads, config.clients)
 
 
-def _open(row: Row, model: ir.Model, inputs: Sequence[np.ndarray], threads: int, clients: int) -> _Contestant:
+def _open(row: RuntimeRow, model: ir.Model, inputs: Sequence[np.ndarray], threads: int, clients: int) -> _Contestant:
     try:
         return _Contestant(row, BASELINES[row.runtime].open_clients(model, inputs, threads, clients))
     except ModuleNotFoundError as error:
@@ -255,7 +255,9 @@ def _plain_rates(manifest: Manifest, masks: Mapping[str, np.ndarray]) -> dict[st
     return {spec.name: float((masks[spec.name] != spec.inverted).mean()) for spec in manifest.masks}
 
 
-def _measure(contestants: Sequence[_Contestant], plan: Plan, progress: Callable[[int, int], None]) -> list[Row]:
+def _measure(
+    contestants: Sequence[_Contestant], plan: Rounds, progress: Callable[[int, int], None]
+) -> list[RuntimeRow]:
     times = iter(race([found.calls for found in contestants if found.calls is not None], plan, progress))
     own: Times | None = None
     rows = []
@@ -265,7 +267,7 @@ def _measure(contestants: Sequence[_Contestant], plan: Plan, progress: Callable[
             mine = next(times)
             row = replace(
                 row,
-                latency=Latency.of(mine.calls_s.reshape(-1)),
+                latency=RunTimes.of(mine.calls_s.reshape(-1)),
                 throughput_per_s=float(np.median(mine.rates_per_s)),
                 ratio=None if own is None else _ratio(own.calls_s, mine.calls_s),
             )
@@ -281,12 +283,12 @@ def _ratio(own: np.ndarray, other: np.ndarray) -> Ratio:
     return Ratio(median, q1, q3)
 
 
-def _fastest_static(rows: Sequence[Row]) -> str | None:
+def _fastest_static(rows: Sequence[RuntimeRow]) -> str | None:
     medians = {row.runtime: row.latency.median_s for row in rows if row.network == "static" and row.latency}
     return min(medians, key=medians.__getitem__, default=None)
 
 
-def _warnings(rows: Sequence[Row], busy: float | None, clients: int) -> Iterator[str]:
+def _warnings(rows: Sequence[RuntimeRow], busy: float | None, clients: int) -> Iterator[str]:
     # Clients wait for each other, some longer than others.
     unstable = [row for row in rows if row.latency is not None and row.latency.variation > UNSTABLE and clients == 1]
     if unstable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lascompile.bench.timing import Latency
+from lascompile.bench.timing import RunTimes
 
 SCHEMA = 1
 
@@ -29,7 +29,7 @@ class Ratio:
 
 
 @dataclass(frozen=True)
-class Row:
+class RuntimeRow:
     """One contestant.
 
     Attributes:
@@ -43,7 +43,7 @@ class Row:
 
     runtime: str
     network: str
-    latency: Latency | None = None
+    latency: RunTimes | None = None
     throughput_per_s: float | None = None
     ratio: Ratio | None = None
     note: str = ""
@@ -74,7 +74,7 @@ class BenchReport:
     inputs: dict[str, list[int]]
     source: str
     machine: dict[str, Any]
-    rows: list[Row]
+    rows: list[RuntimeRow]
     activation_rates: dict[str, float]
     fastest_static: str | None
     warnings: list[str]
@@ -87,7 +87,7 @@ class BenchReport:
         return sum(rates) / len(rates) if rates else None
 
     @property
-    def artifact(self) -> Latency:
+    def artifact(self) -> RunTimes:
         """The artifact's own latency."""
         latency = self.rows[0].latency
         assert latency is not None
@@ -101,7 +101,7 @@ class BenchReport:
         )
 
     @property
-    def others(self) -> list[Row]:
+    def others(self) -> list[RuntimeRow]:
         """The other artifacts."""
         return [row for row in self.rows[1:] if row.network == "artifact"]
 

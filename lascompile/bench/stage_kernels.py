@@ -49,7 +49,7 @@ STAGES = (Stage(1, 56, 64, 4), Stage(2, 28, 128, 4), Stage(3, 14, 256, 2), Stage
 
 
 @dataclass(frozen=True)
-class Call:
+class StageCall:
     """The buffers of a convolution, and what they make it do.
 
     Attributes:
@@ -94,7 +94,7 @@ def algorithms(form: Form, target: Target) -> Iterator[Algorithm]:
     return iter(backend_of(target.kind).serving(form, target, Numerics.FAST))
 
 
-def call_of(stage: Stage, convolution: str, form: Form, rate: float) -> Call:
+def call_of(stage: Stage, convolution: str, form: Form, rate: float) -> StageCall:
     """The kernel's buffers under a coherent mask with the share `rate` of the patches on."""
     workload = workload_of(stage, convolution)
     activity = _activity(stage, convolution)
@@ -105,7 +105,7 @@ def call_of(stage: Stage, convolution: str, form: Form, rate: float) -> Call:
         tiled = replace(activity, window=None, tiles=_tiles(stage, form.m), packs=True)
         in_tiles = winograd_problem.make_problem(form, tiled, rate, _SEED)
         arrays, flops_of_form = in_tiles.arrays, form.flops * in_tiles.count // form.tiles
-    return Call(arrays, problem.count, flops, flops_of_form, _row_bytes(form, arrays, problem.count))
+    return StageCall(arrays, problem.count, flops, flops_of_form, _row_bytes(form, arrays, problem.count))
 
 
 def _tile_workload(rows: ConvWorkload, stage: Stage, m: int) -> WinogradWorkload:

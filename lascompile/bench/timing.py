@@ -29,7 +29,7 @@ Clients = Sequence[Callable[[], object]]
 
 
 @dataclass(frozen=True)
-class Plan:
+class Rounds:
     """How often to run.
 
     Attributes:
@@ -59,7 +59,7 @@ class Times:
 
 
 @dataclass(frozen=True)
-class Latency:
+class RunTimes:
     """A distribution of run times, in seconds.
 
     Attributes:
@@ -76,17 +76,17 @@ class Latency:
     variation: float
 
     @staticmethod
-    def of(samples_s: ArrayLike) -> Latency:
+    def of(samples_s: ArrayLike) -> RunTimes:
         """The statistics of `samples_s`."""
         samples = np.asarray(samples_s, dtype=np.float64)
         median, p90, p99 = (float(value) for value in np.percentile(samples, (50, 90, 99)))
         mean = float(samples.mean())
-        return Latency(len(samples), float(samples.min()), median, p90, p99, mean, float(samples.std()) / mean)
+        return RunTimes(len(samples), float(samples.min()), median, p90, p99, mean, float(samples.std()) / mean)
 
 
 def race(
     contestants: Sequence[Clients],
-    plan: Plan,
+    plan: Rounds,
     progress: Callable[[int, int], None] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[Times]:
@@ -124,7 +124,7 @@ def _times(blocks: Sequence[_Block]) -> Times:
     return Times(calls, np.array([len(seconds) / elapsed for seconds, elapsed in blocks]))
 
 
-def _fitted(plan: Plan, clients: Clients, clock: Callable[[], float]) -> Plan:
+def _fitted(plan: Rounds, clients: Clients, clock: Callable[[], float]) -> Rounds:
     """The plan with as many calls in a block as take `block_s`."""
     if plan.block_s is None:
         return plan

@@ -25,7 +25,7 @@ _PAUSE_S = 0.02
 
 
 @dataclass(frozen=True)
-class Plan:
+class CalmRounds:
     """How often to run.
 
     Attributes:
@@ -54,7 +54,7 @@ class Result:
 
 def take_turns(
     contestants: Sequence[Callable[[int], Sequence[Callable[[], object]]]],
-    plan: Plan,
+    plan: CalmRounds,
     waited_s: Callable[[], float] | None = None,
 ) -> list[Result]:
     """Run all contestants by turns, in every round another one first.
@@ -75,7 +75,7 @@ def take_turns(
 
 
 def _run_block(
-    contestant: Callable[[int], Sequence[Callable[[], object]]], plan: Plan, waited_s: Callable[[], float]
+    contestant: Callable[[int], Sequence[Callable[[], object]]], plan: CalmRounds, waited_s: Callable[[], float]
 ) -> tuple[float, bool]:
     """Median time of a block's calls, and whether it was disturbed all the same."""
     calls: list[Callable[[], object]] = []

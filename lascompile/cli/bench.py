@@ -26,7 +26,7 @@ from lascompile.cli.names import names
 from lascompile.errors import UsageError
 
 if TYPE_CHECKING:
-    from lascompile.bench import BenchReport, Ratio, Row
+    from lascompile.bench import BenchReport, Ratio, RuntimeRow
     from lascompile.runtime.artifact import Artifact
 
 _STATISTICS = ("min", "median", "p90", "p99", "mean")
@@ -146,10 +146,10 @@ def _print_report(report: BenchReport) -> None:
 
 def _print_csv(report: BenchReport) -> None:
     """A line a row, times in seconds; columns of what did not run are empty."""
-    from lascompile.bench import Latency
+    from lascompile.bench import RunTimes
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    names = [field.name for field in fields(Latency)]
+    names = [field.name for field in fields(RunTimes)]
     ratios = ("ratio", "ratio_q1", "ratio_q3")
     writer.writerow(["runtime", "network", "clients", "threads", *names, "throughput_per_s", *ratios, "note"])
     for row in report.rows:
@@ -173,7 +173,7 @@ def _table(report: BenchReport) -> Table:
     return table
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: RuntimeRow) -> list[str]:
     latency, runtime = row.latency, escape(row.runtime)
     if latency is None:
         return [runtime, row.network, *["-"] * (len(_STATISTICS) + 3)]

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from lascompile.latency import LatencyTable, Row
     from lascompile.measure.cells import Measurable
     from lascompile.measure.measurer import Measurer
-    from lascompile.measure.progress import Progress
+    from lascompile.measure.progress import MeasuringProgress
     from lascompile.target import Target
     from lascompile.tune.fleet import Fleet
 
@@ -176,7 +176,7 @@ def _print_plan(args: argparse.Namespace, items: list[Measurable], due: list[Mea
     return 0
 
 
-def _print_summary(args: argparse.Namespace, progress: Progress, before: list[Row]) -> None:
+def _print_summary(args: argparse.Namespace, progress: MeasuringProgress, before: list[Row]) -> None:
     from lascompile.cli.console import output_console
     from lascompile.measure.again import compare
     from lascompile.report.measuring_table import again_line, again_table, measuring_json, measuring_summary

@@ -14,7 +14,7 @@ AGREES_WITHIN = 0.1
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Remeasured:
     """A cell that was measured twice.
 
     Attributes:
@@ -44,7 +44,7 @@ def choose_again(known: Sequence[Measurable], count: int, seed: int) -> list[Mea
     return [known[index] for index in sorted(chosen)]
 
 
-def compare(before: Iterable[Row], now: Iterable[Row]) -> list[Comparison]:
+def compare(before: Iterable[Row], now: Iterable[Row]) -> list[Remeasured]:
     """Each of the rows `now` beside the last one of its cell in `before`."""
     last = {row.cell.identity: row for row in sorted(before, key=lambda row: row.when)}
-    return [Comparison(last[row.cell.identity], row) for row in now if row.cell.identity in last]
+    return [Remeasured(last[row.cell.identity], row) for row in now if row.cell.identity in last]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lascompile.latency import Cell
-from lascompile.measure.kernels import Kernel
+from lascompile.measure.kernels import MeasuredKernel
 from lascompile.plan.known import known_algorithms
 from lascompile.plan.measured import Measurements
 from lascompile.records.fields import to_fields
@@ -25,7 +25,7 @@ class Measurable:
         job: What is built and run.
     """
 
-    kernel: Kernel
+    kernel: MeasuredKernel
     cell: Cell
     job: Job
 
@@ -36,7 +36,7 @@ class Measurable:
 
 
 def plan_cells(
-    kernels: Iterable[Kernel], rates: Sequence[float], measurements: Measurements, seed: int = 0
+    kernels: Iterable[MeasuredKernel], rates: Sequence[float], measurements: Measurements, seed: int = 0
 ) -> list[Measurable]:
     """A cell for each kernel at each of `rates`, or one where the rate does not matter.
 
@@ -56,11 +56,11 @@ def plan_cells(
     ]
 
 
-def _at(kernel: Kernel, rates: Sequence[float]) -> list[Kernel]:
-    return [Kernel(kernel.task.at(rate), kernel.granularity, kernel.stage) for rate in rates]
+def _at(kernel: MeasuredKernel, rates: Sequence[float]) -> list[MeasuredKernel]:
+    return [MeasuredKernel(kernel.task.at(rate), kernel.granularity, kernel.stage) for rate in rates]
 
 
-def _measurable(kernel: Kernel, measurements: Measurements, seed: int) -> Measurable:
+def _measurable(kernel: MeasuredKernel, measurements: Measurements, seed: int) -> Measurable:
     task, algorithm = kernel.task, kernel.task.algorithm
     default = algorithm.decide(task.workload, task.setting.target, task.setting.threads)
     decisions = measurements.look_up(algorithm, task.workload, default).decisions

@@ -16,7 +16,7 @@ from lascompile.workload import Form
 
 
 @dataclass(frozen=True)
-class Kernel:
+class MeasuredKernel:
     """A kernel, an algorithm, and where a network has it.
 
     Attributes:
@@ -43,7 +43,7 @@ class Kernel:
 
 def kernels_of_network(
     path: Path, setting: Setting, shapes: Mapping[str, Sequence[int]] | None = None
-) -> list[Kernel]:
+) -> list[MeasuredKernel]:
     """The kernels of the ONNX file `path`, and, if it has masks, those of the same network without them.
 
     Raises:
@@ -56,13 +56,13 @@ def kernels_of_network(
     static = static_counterpart(model) if gates else None
     kernels = [_with_place(task, places) for task in tasks_of_graph(model.graph, setting)]
     if static is not None:
-        kernels += [Kernel(task) for task in tasks_of_graph(static.graph, setting)]
+        kernels += [MeasuredKernel(task) for task in tasks_of_graph(static.graph, setting)]
     return merge_kernels(_with_stages(kernels))
 
 
-def merge_kernels(kernels: Iterable[Kernel]) -> list[Kernel]:
+def merge_kernels(kernels: Iterable[MeasuredKernel]) -> list[MeasuredKernel]:
     """Equal ones once, also those of several networks. No network changes what is known of another's."""
-    merged: dict[object, Kernel] = {}
+    merged: dict[object, MeasuredKernel] = {}
     for kernel in kernels:
         key = (kernel.task.record_task, kernel.task.algorithm.name, kernel.granularity, kernel.stage)
         merged.setdefault(key, kernel)
@@ -77,12 +77,12 @@ def shape_of(workload: Form) -> tuple[object, ...]:
 
 def _with_place(
     task: TuningTask, places: Mapping[str, tuple[tuple[int, int], tuple[int, int, int]]]
-) -> Kernel:
+) -> MeasuredKernel:
     mask = next(iter(task.activity.masks), None)
-    return Kernel(task) if mask is None else Kernel(task, *places[mask])
+    return MeasuredKernel(task) if mask is None else MeasuredKernel(task, *places[mask])
 
 
-def _with_stages(kernels: Sequence[Kernel]) -> list[Kernel]:
+def _with_stages(kernels: Sequence[MeasuredKernel]) -> list[MeasuredKernel]:
     """The kernels of one network; those without a mask learn their stage from those with one, where there is one only.
 
     What other networks a command measures must not matter: a cell is to be the same the next time.

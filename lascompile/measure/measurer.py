@@ -13,7 +13,7 @@ from typing import Protocol
 from lascompile.latency import Row
 from lascompile.measure.cells import Measurable
 from lascompile.measure.passes import PASSES, is_settled, latency_of
-from lascompile.measure.progress import Progress
+from lascompile.measure.progress import MeasuringProgress
 from lascompile.measure.rounds import Rhythm
 from lascompile.measure.visitor import Visit
 from lascompile.records import Failure, Versions
@@ -107,18 +107,18 @@ class Measurer:
         self._rhythm = Rhythm.of(-(-repeats // PASSES))
         self._limit_s = time_limit_s
         self._libraries: dict[object, Path] = {}
-        self._on_progress: Callable[[Progress], None] = lambda progress: None
+        self._on_progress: Callable[[MeasuringProgress], None] = lambda progress: None
         self._started = clock()
         self._is_stopped: Callable[[], bool] = lambda: False
-        self.progress = Progress(sum(map(len, groups)), on_record, groups=len(groups))
+        self.progress = MeasuringProgress(sum(map(len, groups)), on_record, groups=len(groups))
 
     def run(
         self,
         builder: KernelBuilder,
         runs: Runs,
-        on_progress: Callable[[Progress], None] = lambda progress: None,
+        on_progress: Callable[[MeasuringProgress], None] = lambda progress: None,
         is_stopped: Callable[[], bool] = lambda: False,
-    ) -> Progress:
+    ) -> MeasuringProgress:
         """Measure until all groups are finished, the time is up, or the user has stopped it.
 
         Args:

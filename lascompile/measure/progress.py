@@ -10,7 +10,7 @@ from lascompile.records import WRONG, Failure
 
 
 @dataclass
-class Progress:
+class MeasuringProgress:
     """Measuring a table.
 
     Attributes:

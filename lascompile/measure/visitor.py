@@ -19,7 +19,7 @@ from lascompile.measure.rounds import Rhythm, take_rounds
 from lascompile.records import Failure
 from lascompile.schedules.cpu.tile_permission import ask_for_tiles, needs_tiles
 from lascompile.tune.fleet import Fleet
-from lascompile.tune.runner import FleetRunner, LocalRunner, Outcome, Work
+from lascompile.tune.runner import Execution, FleetRunner, LocalRunner, Outcome
 from lascompile.tune.trial import Call, Job, allot, cold_timer, prepare, use_threads
 
 TIMEOUT_S = 120
@@ -86,11 +86,11 @@ class Visitor:
         """Ends the processes."""
         self._runner.close()
 
-    def _work(self, visit: Visit) -> Work:
+    def _work(self, visit: Visit) -> Execution:
         first = visit.libraries[0]
         if self._is_remote:
-            return Work(first, partial(_allocate_remotely, visit), partial(_visit_remotely, visit))
-        return Work(first, partial(_allocate, visit), partial(_visit, visit))
+            return Execution(first, partial(_allocate_remotely, visit), partial(_visit_remotely, visit))
+        return Execution(first, partial(_allocate, visit), partial(_visit, visit))
 
 
 def _allocate(visit: Visit, device: tvm.runtime.Device, _args_info: object, _repeats: int) -> list[Call]:

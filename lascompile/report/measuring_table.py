@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from lascompile.latency import Cell, Row
-from lascompile.measure.again import AGREES_WITHIN, Comparison
+from lascompile.measure.again import AGREES_WITHIN, Remeasured
 from lascompile.measure.cells import Measurable
-from lascompile.measure.progress import Progress
+from lascompile.measure.progress import MeasuringProgress
 from lascompile.records.matching import is_dynamic
 from lascompile.report.latency_rows import row_to_json, show_stage
 from lascompile.report.record_table import show_shape
@@ -24,7 +24,7 @@ _MOST_FAILURES = 10
 _KERNEL = ("stage", "kernel", "shape", "algorithm", "S")
 
 
-def measuring_view(progress: Progress, most_rows: int) -> Group:
+def measuring_view(progress: MeasuringProgress, most_rows: int) -> Group:
     """The last rows that were measured, as many as fit, and a line about the whole."""
     table = _table("r", "median ms", "p10", "p90")
     for row in progress.rows[-max(1, most_rows - 2) :]:
@@ -34,7 +34,7 @@ def measuring_view(progress: Progress, most_rows: int) -> Group:
     return Group(table, Text(measuring_line(progress), style="bold"))
 
 
-def measuring_line(progress: Progress) -> str:
+def measuring_line(progress: MeasuringProgress) -> str:
     """Measuring in one line."""
     parts = [f"cell {progress.done} of {progress.cells}"]
     if progress.failed:
@@ -61,7 +61,7 @@ def plan_table(items: Sequence[Measurable], missing: Sequence[Measurable]) -> Ta
     return table
 
 
-def measuring_summary(progress: Progress) -> list[str]:
+def measuring_summary(progress: MeasuringProgress) -> list[str]:
     """What came out, for people."""
     counts = [f"{len(progress.rows)} cells measured in {duration(progress.elapsed_s)}"]
     if progress.on_record:
@@ -83,7 +83,7 @@ def measuring_summary(progress: Progress) -> list[str]:
     return lines
 
 
-def again_table(comparisons: Sequence[Comparison]) -> Table:
+def again_table(comparisons: Sequence[Remeasured]) -> Table:
     """A row a cell that was measured a second time."""
     table = _table("r", "before ms", "now ms", "ratio", "")
     for pair in comparisons:
@@ -92,13 +92,13 @@ def again_table(comparisons: Sequence[Comparison]) -> Table:
     return table
 
 
-def again_line(comparisons: Sequence[Comparison]) -> str:
+def again_line(comparisons: Sequence[Remeasured]) -> str:
     """How many agree."""
     agreeing = sum(pair.agrees for pair in comparisons)
     return f"{agreeing} of {len(comparisons)} rows that were measured again agree within {AGREES_WITHIN:.0%}"
 
 
-def measuring_json(progress: Progress, comparisons: Sequence[Comparison]) -> dict[str, Any]:
+def measuring_json(progress: MeasuringProgress, comparisons: Sequence[Remeasured]) -> dict[str, Any]:
     """The same for machines."""
     return {
         "schema": 1,

@@ -29,7 +29,7 @@ class Patience:
 
 
 @dataclass(frozen=True)
-class Block:
+class TimedBlock:
     """The runs that count.
 
     Attributes:
@@ -58,7 +58,7 @@ def find_calm_block(
     prepare: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,
-) -> Block:
+) -> TimedBlock:
     """The first block that was left alone; if none was while there is patience, the fastest.
 
     Args:
@@ -80,9 +80,9 @@ def find_calm_block(
         end = clock()
         share = (waited_s() - waited) / max(end - begin, 1e-9)
         if share <= _UNDISTURBED and median(seconds) <= patience.spread * min(seconds):
-            return Block(seconds, True)
+            return TimedBlock(seconds, True)
         found.append(seconds)
         start = begin if start is None else start
         if end - start >= patience.limit_s:
             break
-    return Block(min(found, key=median), False)
+    return TimedBlock(min(found, key=median), False)

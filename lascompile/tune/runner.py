@@ -48,7 +48,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Work:
+class Execution:
     """What a worker does: load a library, make arguments, run them.
 
     Attributes:
@@ -86,11 +86,11 @@ class LocalRunner:
 
     def measure(self, jobs: Sequence[tuple[Job, Path]]) -> Iterator[tuple[int, Outcome]]:
         """Yields position and outcome of each of `jobs`, in order."""
-        works = [Work(library, partial(allocate, job), evaluate) for job, library in jobs]
+        works = [Execution(library, partial(allocate, job), evaluate) for job, library in jobs]
         for position, found in self.run(works):
             yield position, _outcome(found)
 
-    def run(self, works: Sequence[Work]) -> Iterator[tuple[int, list[float] | Failure]]:
+    def run(self, works: Sequence[Execution]) -> Iterator[tuple[int, list[float] | Failure]]:
         """Yields the position of each of `works`, and seconds or a failure, in order."""
         for position, work in enumerate(works):
             yield position, seconds_of(_start(self._runner, work).result(), self._timeout_s)
@@ -127,11 +127,11 @@ class FleetRunner:
             UsageError: The tracker has gone, or all boards have: no fault of the kernels, so they have not failed.
             DeviceError: A board lacks what the target has. They have not failed either.
         """
-        works = [Work(library, partial(allocate_remotely, job), evaluate_remotely) for job, library in jobs]
+        works = [Execution(library, partial(allocate_remotely, job), evaluate_remotely) for job, library in jobs]
         for position, found in self.run(works):
             yield position, _outcome(found)
 
-    def run(self, works: Sequence[Work]) -> Iterator[tuple[int, list[float] | Failure]]:
+    def run(self, works: Sequence[Execution]) -> Iterator[tuple[int, list[float] | Failure]]:
         """Yields the position of each of `works`, and seconds or a failure, in the order in which they end.
 
         Raises:
@@ -163,7 +163,7 @@ class FleetRunner:
         self._runner.pool.shutdown()
 
 
-def _start(runner: ms.runner.LocalRunner | ms.runner.RPCRunner, work: Work) -> ms.runner.RunnerFuture:
+def _start(runner: ms.runner.LocalRunner | ms.runner.RPCRunner, work: Execution) -> ms.runner.RunnerFuture:
     runner.f_alloc_argument, runner.f_run_evaluator = work.allocate, work.evaluate
     [future] = runner.run([ms.runner.RunnerInput(str(work.library), "cpu", [])])
     return future

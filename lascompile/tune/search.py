@@ -48,7 +48,7 @@ _SILENT.setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
-class Measured:
+class Tried:
     """What a search learns from. A latency of None is a failure."""
 
     decisions: Any
@@ -93,10 +93,10 @@ class Search:
         seed: Of all chance.
     """
 
-    def __init__(self, task: TuningTask, model: CostModel, known: Iterable[Measured], seed: int) -> None:
+    def __init__(self, task: TuningTask, model: CostModel, known: Iterable[Tried], seed: int) -> None:
         self.space = task.algorithm.space(task.workload, task.setting.target, task.setting.threads)
         self._tried: set[Any] = set()
-        self._measured: list[Measured] = []
+        self._measured: list[Tried] = []
         self._neighbourhood = Neighbourhood(self.space)
         self._rng = np.random.default_rng(seed)
         name = f"{task.workload.key()}.{task.algorithm.name}"
@@ -126,7 +126,7 @@ class Search:
         self._tried.update(chosen)
         return chosen
 
-    def learn(self, measured: Sequence[Measured]) -> None:
+    def learn(self, measured: Sequence[Tried]) -> None:
         """Take in what was measured, failures too."""
         self._tried.update(item.decisions for item in measured)
         inside = [item for item in measured if self.space.position(item.decisions) is not None]

@@ -17,7 +17,7 @@ from lascompile.tune.allocation import ROUND, choose_task
 from lascompile.tune.builder import Built
 from lascompile.tune.progress import Progress, TaskProgress
 from lascompile.tune.runner import Outcome, Runner
-from lascompile.tune.search import CostModel, Measured, Search
+from lascompile.tune.search import CostModel, Search, Tried
 from lascompile.tune.tasks import TuningTask
 from lascompile.tune.trial import Job
 
@@ -135,7 +135,7 @@ class Tuner:
             self._store.append(record)
             self.progress.made += 1
             task.add(record, decisions == self._search(task).space.default, self.progress.trials + 1)
-            measured.append(Measured(decisions, record.latency.median_s if record.latency else None))
+            measured.append(Tried(decisions, record.latency.median_s if record.latency else None))
             if record.failure:
                 _LOG.info("%s: a trial failed (%s): %s", task.task.name, record.failure.reason, record.failure.error)
             self._announce(on_progress, task)
@@ -187,7 +187,7 @@ class Tuner:
         if id(task) not in self._searches:
             model = self._models.setdefault(task.task.algorithm.name, CostModel(self._seed))
             known = [
-                Measured(_decisions(task.task, record), record.latency.median_s if record.latency else None)
+                Tried(_decisions(task.task, record), record.latency.median_s if record.latency else None)
                 for record in self._records.pop(id(task))
             ]
             self._searches[id(task)] = Search(task.task, model, known, self._seed)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lascompile.frontend.impose import ImposedDecision
-from lascompile.verify.reference import Outcome
+from lascompile.verify.reference import Computed
 from lascompile.verify.report import Tie
 
 TOLERANCE = 1e-4
@@ -107,8 +107,8 @@ def largest_error(output: np.ndarray, expected: np.ndarray) -> tuple[float | Non
 def compare_decisions(
     taken: dict[str, np.ndarray],
     decisions: dict[str, ImposedDecision],
-    most: Outcome,
-    fewest: Outcome | None,
+    most: Computed,
+    fewest: Computed | None,
     tie_tolerance: float,
     found: Findings,
 ) -> None:
@@ -153,7 +153,7 @@ def _compare_closely(
         )
 
 
-def relative_margin(outcome: Outcome, decision: ImposedDecision) -> np.ndarray | None:
+def relative_margin(outcome: Computed, decision: ImposedDecision) -> np.ndarray | None:
     """How far each decision is from its opposite, over the size of its logits; None where not known."""
     if decision.margin is None or decision.size is None:
         return None
@@ -163,7 +163,7 @@ def relative_margin(outcome: Outcome, decision: ImposedDecision) -> np.ndarray |
     return np.where(distance == 0, 0.0, np.divide(distance, size, out=np.full_like(distance, np.inf), where=size != 0))
 
 
-def _claimed(decision: ImposedDecision, most: Outcome, fewest: Outcome | None) -> np.ndarray:
+def _claimed(decision: ImposedDecision, most: Computed, fewest: Computed | None) -> np.ndarray:
     """Decisions that ONNX defines: those on which both bounds of NaN agree."""
     decided = most.values[decision.computed] != 0
     if fewest is None:

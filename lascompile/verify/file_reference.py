@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from lascompile.frontend.impose import ImposedDecision
 from lascompile.frontend.rewire import replace_readers
-from lascompile.verify.reference import Outcome, Reference
+from lascompile.verify.reference import Computed, Reference
 from lascompile.verify.runs import Run
 
 
@@ -25,9 +25,9 @@ def outcomes_of_file(
     original: ir.Model,
     decisions: Mapping[str, ImposedDecision],
     runs: Sequence[Run],
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[Computed],
     threads: int,
-) -> list[Outcome]:
+) -> list[Computed]:
     """What the file computes where a run took its own decisions: outputs, and what it would have decided.
 
     Under masks that were given, `outcomes` stay as they are: a file may compute one decision twice, under two names.
@@ -50,9 +50,9 @@ def outcomes_of_file(
     ]
 
 
-def _of_file(reference: Reference, run: Run, simplified: Outcome) -> Outcome:
+def _of_file(reference: Reference, run: Run, simplified: Computed) -> Computed:
     outcome = reference.run(run.inputs, run.decisions)
-    return Outcome(outcome.outputs, {**simplified.values, **outcome.values})
+    return Computed(outcome.outputs, {**simplified.values, **outcome.values})
 
 
 def _values(graph: ir.Graph) -> dict[str, ir.Value]:

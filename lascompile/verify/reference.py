@@ -15,7 +15,7 @@ _ERRORS_ONLY = 3
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Computed:
     """What one run computed.
 
     Attributes:
@@ -42,10 +42,10 @@ class Reference:
         self._names = [value.name for value in self._session.get_outputs()]
         self._outputs = outputs
 
-    def run(self, inputs: Sequence[np.ndarray], decisions: Mapping[str, np.ndarray] | None = None) -> Outcome:
+    def run(self, inputs: Sequence[np.ndarray], decisions: Mapping[str, np.ndarray] | None = None) -> Computed:
         """Run on the network's inputs, in order, and the imposed decisions by name."""
         imposed = decisions or {}
         own = [name for name in self._inputs if name not in imposed]
         feeds = {**dict(zip(own, inputs, strict=True)), **imposed}
         arrays = self._session.run(None, feeds)
-        return Outcome(arrays[: self._outputs], dict(zip(self._names, arrays, strict=True)))
+        return Computed(arrays[: self._outputs], dict(zip(self._names, arrays, strict=True)))

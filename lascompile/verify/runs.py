@@ -15,7 +15,7 @@ from lascompile.verify.inputs import PATTERNS, InputCase, input_cases
 from lascompile.verify.reference import Reference
 
 
-class Artifact(Protocol):
+class ComparedArtifact(Protocol):
     """What is asked of an artifact (`lascompile.runtime.artifact.Artifact`)."""
 
     @property
@@ -55,7 +55,7 @@ class Run:
     failures: list[str] = field(default_factory=list)
 
 
-def run_artifact(artifact: Artifact, decisions: Mapping[str, ImposedDecision], seed: int) -> Iterator[Run]:
+def run_artifact(artifact: ComparedArtifact, decisions: Mapping[str, ImposedDecision], seed: int) -> Iterator[Run]:
     """Run the artifact on every input with free decisions, and on the first input with forced ones."""
     cases = list(input_cases(artifact.manifest.inputs, seed))
     for case in cases:
@@ -71,7 +71,7 @@ def run_artifact(artifact: Artifact, decisions: Mapping[str, ImposedDecision], s
         yield Run(f"masks {name}", "forced", cases[0].arrays, list(outputs), forced, chosen=False)
 
 
-def _run_free(artifact: Artifact, decisions: Mapping[str, ImposedDecision], case: InputCase) -> Run:
+def _run_free(artifact: ComparedArtifact, decisions: Mapping[str, ImposedDecision], case: InputCase) -> Run:
     outputs, masks = artifact.run_with_masks(*case.arrays)
     again = artifact.run(*case.arrays)
     failures = []

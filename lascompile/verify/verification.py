@@ -16,9 +16,9 @@ from lascompile.frontend.simplify import simplify
 from lascompile.verify.compare import TIE_TOLERANCE, TOLERANCE, Findings, compare_decisions, compare_outputs
 from lascompile.verify.file_reference import has_all, outcomes_of_file
 from lascompile.verify.nan_bounds import defines_nans, fewest_nans, most_nans, reaches
-from lascompile.verify.reference import Outcome, Reference
+from lascompile.verify.reference import Computed, Reference
 from lascompile.verify.report import CaseResult, VerifyReport
-from lascompile.verify.runs import Artifact, Run, run_artifact, run_file
+from lascompile.verify.runs import ComparedArtifact, Run, run_artifact, run_file
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class VerifyConfig:
 
 
 def verify(
-    artifact: Artifact,
+    artifact: ComparedArtifact,
     onnx_path: str | Path,
     config: VerifyConfig | None = None,
     *,
@@ -112,7 +112,7 @@ def _notes(decisions: Mapping[str, ImposedDecision], runs: Sequence[Run]) -> lis
     return notes
 
 
-def _outcomes(model: ir.Model, names: Sequence[str], runs: Sequence[Run], threads: int) -> list[Outcome]:
+def _outcomes(model: ir.Model, names: Sequence[str], runs: Sequence[Run], threads: int) -> list[Computed]:
     """What onnxruntime makes of each run's inputs under its decisions; its session ends with this call."""
     reference = Reference(impose_decisions(model, names).model, len(model.graph.outputs), threads)
     return [reference.run(run.inputs, run.decisions) for run in runs]
@@ -120,7 +120,7 @@ def _outcomes(model: ir.Model, names: Sequence[str], runs: Sequence[Run], thread
 
 def _nan_bounds(
     model: ir.Model, fast: Mapping[str, int], names: Sequence[str], runs: Sequence[Run], threads: int
-) -> dict[str, tuple[Outcome, Outcome]]:
+) -> dict[str, tuple[Computed, Computed]]:
     """Of each run by name, the outcome in which NaN spreads as far as it may, and that in which as little."""
     if not runs:
         return {}
@@ -129,7 +129,7 @@ def _nan_bounds(
     return {run.name: pair for run, pair in zip(runs, zip(most, fewest, strict=True), strict=True)}
 
 
-def _meets_nan(run: Run, outcome: Outcome) -> bool:
+def _meets_nan(run: Run, outcome: Computed) -> bool:
     """True if what is not finite went in, or came up on the way: 0 x infinity is NaN."""
     arrays = [*run.inputs, *run.outputs, *outcome.values.values()]
     return any(np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all() for array in arrays)
@@ -144,7 +144,7 @@ class _Judge:
     output_names: list[str]
     defines_nans: bool
 
-    def __call__(self, run: Run, most: Outcome, fewest: Outcome | None = None) -> CaseResult:
+    def __call__(self, run: Run, most: Computed, fewest: Computed | None = None) -> CaseResult:
         found = Findings(failures=list(run.failures))
         lower = None if fewest is None else fewest.outputs
         compare_outputs(

@@ -10,7 +10,7 @@ from tvm import tirx
 from lascompile.schedules.cpu.bf16x3_loops import (
     GROUP_ROWS,
     STEP,
-    Nest,
+    TileNest,
     can_cut_depth,
     channel_blocks,
     define_bf16x3_conv,
@@ -42,7 +42,7 @@ _FEW_WEIGHT_BYTES = of_second_level(1 / 8)
 
 @dataclass(frozen=True)
 class TileDecisions:
-    """The choices of one schedule; see `Nest`."""
+    """The choices of one schedule; see `TileNest`."""
 
     channel_walkers: int
     row_walkers: int
@@ -50,9 +50,9 @@ class TileDecisions:
     depth_parts: int = 1
 
     @property
-    def nest(self) -> Nest:
+    def nest(self) -> TileNest:
         """The loops."""
-        return Nest(self.channel_walkers, self.row_walkers, self.packed_groups, self.depth_parts)
+        return TileNest(self.channel_walkers, self.row_walkers, self.packed_groups, self.depth_parts)
 
 
 def default_decisions(workload: ConvWorkload, target: CpuTarget, threads: int) -> TileDecisions:

@@ -58,7 +58,7 @@ _STEP_LINES = 2 * STEP * BLOCK_CHANNELS * 2 // LINE_BYTES
 
 
 @dataclass(frozen=True)
-class Nest:
+class TileNest:
     """How the loops around the tiles are dealt out.
 
     Attributes:
@@ -93,7 +93,7 @@ def can_cut_depth(workload: ConvWorkload, parts: int) -> bool:
     return whole_steps and (steps(workload) if workload.taps == 1 else workload.taps) % parts == 0
 
 
-def weight_shape(workload: ConvWorkload, nest: Nest) -> tuple[int, ...]:
+def weight_shape(workload: ConvWorkload, nest: TileNest) -> tuple[int, ...]:
     """Packed weights, in the order in which they are read.
 
     [channel walker × depth part × channel block, step, half (high, low), weight tile, pair of products, channel × 2]
@@ -102,7 +102,7 @@ def weight_shape(workload: ConvWorkload, nest: Nest) -> tuple[int, ...]:
     return channel_blocks(workload) * nest.depth_parts, depth, 2, 2, STEP // 2, 2 * TILE_ROWS
 
 
-def pack_weight(weight: np.ndarray, workload: ConvWorkload, nest: Nest) -> np.ndarray:
+def pack_weight(weight: np.ndarray, workload: ConvWorkload, nest: TileNest) -> np.ndarray:
     """[out, in, kh, kw] float32 → the bits of its bfloat16 parts, [`weight_shape`] uint16, zeros where it ends."""
     blocks, depth = channel_blocks(workload), steps(workload)
     out_channels, in_channels = weight.shape[:2]
@@ -117,12 +117,12 @@ def pack_weight(weight: np.ndarray, workload: ConvWorkload, nest: Nest) -> np.nd
     return np.ascontiguousarray(ordered).reshape(weight_shape(workload, nest))
 
 
-def buffers(workload: ConvWorkload, nest: Nest) -> dict[str, BufferSpec]:
+def buffers(workload: ConvWorkload, nest: TileNest) -> dict[str, BufferSpec]:
     """Shape and dtype of every buffer that a convolution can take."""
     return row_buffers(workload, 1) | {"weight": (weight_shape(workload, nest), "uint16")}
 
 
-def define_bf16x3_conv(workload: ConvWorkload, nest: Nest, stream: Stream = OWN_WEIGHTS) -> tirx.PrimFunc:
+def define_bf16x3_conv(workload: ConvWorkload, nest: TileNest, stream: Stream = OWN_WEIGHTS) -> tirx.PrimFunc:
     """The convolution `workload`; bounded by its count as it stands, and parallel as `nest` says.
 
     If `stream` names upcoming weights, they are an argument before the last.
@@ -151,7 +151,7 @@ class _Walk:
     """What one walker does."""
 
     def __init__(
-        self, workload: ConvWorkload, nest: Nest, stream: Stream, b: Mapping[str, tirx.Var], walker: Expr
+        self, workload: ConvWorkload, nest: TileNest, stream: Stream, b: Mapping[str, tirx.Var], walker: Expr
     ) -> None:
         self.workload, self.nest, self.stream, self.b, self.walker = workload, nest, stream, b, walker
         self.stride = channel_stride(workload.in_channels)

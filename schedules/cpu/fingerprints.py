@@ -9,11 +9,11 @@ from tvm import tirx
 
 from lascompile.kernels.row_conv import define_row_conv
 from lascompile.schedules.cpu import winograd_weights
-from lascompile.schedules.cpu.bf16x3_loops import Nest, can_cut_depth, define_bf16x3_conv, steps
+from lascompile.schedules.cpu.bf16x3_loops import TileNest, can_cut_depth, define_bf16x3_conv, steps
 from lascompile.schedules.cpu.winograd_loops import define_winograd
 from lascompile.workload import ConvWorkload, WinogradWorkload
 
-WINOGRAD_NEST = winograd_weights.Nest(
+WINOGRAD_NEST = winograd_weights.WinogradNest(
     lanes=4,
     width=4,
     tile_heights=(1,),
@@ -35,10 +35,10 @@ def direct_variants(workload: ConvWorkload) -> Iterator[tirx.PrimFunc]:
 
 def bf16x3_variants(workload: ConvWorkload) -> Iterator[tirx.PrimFunc]:
     """The sums as a whole and in parts."""
-    yield define_bf16x3_conv(workload, Nest(1, 1, 1))
+    yield define_bf16x3_conv(workload, TileNest(1, 1, 1))
     parts = next((parts for parts in range(2, steps(workload) + 1) if can_cut_depth(workload, parts)), None)
     if parts is not None:
-        yield define_bf16x3_conv(workload, Nest(1, 1, 1, parts))
+        yield define_bf16x3_conv(workload, TileNest(1, 1, 1, parts))
 
 
 def winograd_variants(workload: WinogradWorkload) -> Iterator[tirx.PrimFunc]:

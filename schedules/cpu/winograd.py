@@ -10,7 +10,7 @@ from tvm import tirx
 from lascompile.schedules.cpu import winograd_weights
 from lascompile.schedules.cpu.caches import of_second_level
 from lascompile.schedules.cpu.winograd_loops import define_winograd
-from lascompile.schedules.cpu.winograd_weights import Nest, channel_blocks
+from lascompile.schedules.cpu.winograd_weights import WinogradNest, channel_blocks
 from lascompile.target import CpuTarget
 from lascompile.workload import NOMINAL_RATE, WinogradWorkload, channel_stride
 
@@ -37,8 +37,8 @@ _TILES_THAT_AMORTIZE = 64
 
 
 @dataclass(frozen=True)
-class WinogradDecisions(Nest):
-    """The choices of one schedule; see `Nest`."""
+class WinogradDecisions(WinogradNest):
+    """The choices of one schedule; see `WinogradNest`."""
 
 
 def default_decisions(workload: WinogradWorkload, target: CpuTarget, threads: int) -> WinogradDecisions:

@@ -27,10 +27,10 @@ from lascompile.kernels.winograd import buffers as tile_buffers
 from lascompile.kernels.winograd_transforms import transform_input, transform_output
 from lascompile.schedules.cpu.vectors import broadcast, ceil_div, lines_of, prefetch_lines, vector
 from lascompile.schedules.cpu.winograd_weights import (
-    Nest,
     PackedWeights,
     PanelWeights,
     Weights,
+    WinogradNest,
     channel_blocks,
     weight_shape,
 )
@@ -45,12 +45,12 @@ _PADDING = 16
 """Numbers between the tiles of V and of M, so that they do not fall into the same set of a cache."""
 
 
-def buffers(workload: WinogradWorkload, nest: Nest) -> dict[str, BufferSpec]:
+def buffers(workload: WinogradWorkload, nest: WinogradNest) -> dict[str, BufferSpec]:
     """Shape and dtype of every buffer that the convolution can take."""
     return tile_buffers(workload) | {"weight": (weight_shape(workload, nest), "float32")}
 
 
-def define_winograd(workload: WinogradWorkload, nest: Nest) -> tirx.PrimFunc:
+def define_winograd(workload: WinogradWorkload, nest: WinogradNest) -> tirx.PrimFunc:
     """The convolution `workload`; bounded by its count as it stands, and parallel as `nest` says."""
 
     def body(b: Buffers) -> None:
@@ -73,7 +73,7 @@ class _Walk:
         weights: U.
     """
 
-    def __init__(self, workload: WinogradWorkload, nest: Nest, b: Buffers) -> None:
+    def __init__(self, workload: WinogradWorkload, nest: WinogradNest, b: Buffers) -> None:
         self.workload, self.nest, self.b = workload, nest, b
         self.stride = channel_stride(workload.in_channels)
         self.depth = workload.in_channels // nest.depth_parts

@@ -26,7 +26,7 @@ _PADDING = 16
 
 
 @dataclass(frozen=True)
-class Nest:
+class WinogradNest:
     """How the loops are cut and dealt out.
 
     Attributes:
@@ -65,14 +65,14 @@ def channel_blocks(workload: WinogradWorkload, width: int) -> int:
     return channel_stride(workload.out_channels) // width
 
 
-def weight_shape(workload: WinogradWorkload, nest: Nest) -> tuple[int, int]:
+def weight_shape(workload: WinogradWorkload, nest: WinogradNest) -> tuple[int, int]:
     """Packed weights: [unit, numbers of a unit]; see `pack_weight`."""
     each = TAPS**2 if nest.transform_weights else workload.positions
     units = channel_blocks(workload, nest.width) * nest.depth_parts
     return units, each * workload.in_channels // nest.depth_parts * nest.width
 
 
-def pack_weight(weight: np.ndarray, workload: WinogradWorkload, nest: Nest) -> np.ndarray:
+def pack_weight(weight: np.ndarray, workload: WinogradWorkload, nest: WinogradNest) -> np.ndarray:
     """[out, in, 3, 3] → [block, part, position, in, width], or untransformed [block, part, in, vector, tap, lane].
 
     Zeros beyond the last channel.
@@ -113,7 +113,9 @@ class _Prefetch:
     More at once would fill the buffers in which the products' own loads wait.
     """
 
-    def __init__(self, workload: WinogradWorkload, nest: Nest, weight: tirx.Var, groups: int, lead: int) -> None:
+    def __init__(
+        self, workload: WinogradWorkload, nest: WinogradNest, weight: tirx.Var, groups: int, lead: int
+    ) -> None:
         self._nest, self._weight, self._lead = nest, weight, lead
         self._lines = lines_of(weight_shape(workload, nest)[1])
         steps = workload.positions * groups * (workload.in_channels // nest.depth_parts // nest.unroll)
@@ -135,7 +137,7 @@ class _Prefetch:
 class PackedWeights:
     """Weights that were transformed when they were packed."""
 
-    def __init__(self, workload: WinogradWorkload, nest: Nest, weight: tirx.Var, groups: int) -> None:
+    def __init__(self, workload: WinogradWorkload, nest: WinogradNest, weight: tirx.Var, groups: int) -> None:
         self._nest, self._weight = nest, weight
         self._depth = workload.in_channels // nest.depth_parts
         self._prefetch = _Prefetch(workload, nest, weight, groups, lead=0)
@@ -168,7 +170,7 @@ class PanelWeights:
     core's store buffer until the products that come next leave the second level time for them.
     """
 
-    def __init__(self, workload: WinogradWorkload, nest: Nest, weight: tirx.Var, groups: int) -> None:
+    def __init__(self, workload: WinogradWorkload, nest: WinogradNest, weight: tirx.Var, groups: int) -> None:
         self._workload, self._nest, self._weight = workload, nest, weight
         self._depth = workload.in_channels // nest.depth_parts
         self._vectors = nest.width // nest.block_lanes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from lascompile.bench.undisturbed import Plan, take_turns
+from lascompile.bench.undisturbed import CalmRounds, take_turns
 
 
 class Contestant:
@@ -23,7 +23,7 @@ class Contestant:
 
 def test_each_round_has_a_block_of_each():
     first, second = Contestant(1e-4), Contestant(4e-4)
-    short, long = take_turns([first, second], Plan(rounds=3, block=2), waited_s=lambda: 0.0)
+    short, long = take_turns([first, second], CalmRounds(rounds=3, block=2), waited_s=lambda: 0.0)
     assert first.calls == second.calls == 3 * 3
     assert short.medians_s.shape == (3,) and (short.medians_s >= 1e-4).all() and (long.medians_s >= 4e-4).all()
     assert (short.disturbed, long.disturbed) == (0, 0)
@@ -32,19 +32,19 @@ def test_each_round_has_a_block_of_each():
 def test_a_disturbed_block_is_run_again():
     waits = iter([0.0, 1.0, 1.0, 1.0])  # before and after the first attempt, and the second
     contestant = Contestant(1e-4)
-    (result,) = take_turns([contestant], Plan(rounds=1, block=2), waited_s=lambda: next(waits))
+    (result,) = take_turns([contestant], CalmRounds(rounds=1, block=2), waited_s=lambda: next(waits))
     assert contestant.calls == 6 and result.disturbed == 0
 
 
 def test_where_all_attempts_are_disturbed_it_is_said():
     waited = iter(range(100))
     contestant = Contestant(1e-4)
-    (result,) = take_turns([contestant], Plan(rounds=1, block=1, attempts=3), waited_s=lambda: next(waited))
+    (result,) = take_turns([contestant], CalmRounds(rounds=1, block=1, attempts=3), waited_s=lambda: next(waited))
     assert contestant.calls == 6 and result.disturbed == 1
     assert result.medians_s[0] >= 1e-4
 
 
 def test_long_calls_are_not_repeated():
     contestant = Contestant(3e-3)
-    take_turns([contestant], Plan(rounds=1, block=50), waited_s=lambda: 0.0)
+    take_turns([contestant], CalmRounds(rounds=1, block=50), waited_s=lambda: 0.0)
     assert contestant.calls == 2

@@ -11,7 +11,7 @@ from lascompile.lower.lookahead import look_ahead
 from lascompile.lower.program import Buffer, Program, Role, Step
 from lascompile.schedules.cpu import algorithms
 from lascompile.schedules.cpu.bf16x3_conv import TileDecisions
-from lascompile.schedules.cpu.bf16x3_loops import Nest, weight_shape
+from lascompile.schedules.cpu.bf16x3_loops import TileNest, weight_shape
 from lascompile.schedules.cpu.row_conv import Decisions
 from lascompile.schedules.weight_stream import Stream, Upcoming
 from lascompile.target import parse_target
@@ -25,7 +25,7 @@ DIRECT = Decisions(14, 32, 8, 1, 2, rows_inside=False)
 
 def weights(workload: ConvWorkload) -> tuple[int, ...]:
     """Shape of the packed weights; how they are shared out does not change it."""
-    return weight_shape(workload, Nest(1, 1, 1))
+    return weight_shape(workload, TileNest(1, 1, 1))
 
 
 def conv(name: str, workload: ConvWorkload, decisions: object) -> Step:

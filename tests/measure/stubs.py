@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lascompile.latency import LatencyTable
 from lascompile.measure.cells import Measurable, plan_cells
-from lascompile.measure.kernels import Kernel
+from lascompile.measure.kernels import MeasuredKernel
 from lascompile.measure.visitor import Visit
 from lascompile.plan.measured import Measurements
 from lascompile.records import Failure, Latency, RecordStore
@@ -27,8 +27,8 @@ def measurements(folder: Path, of: TuningTask) -> Measurements:
 
 def cells(folder: Path, rates: Sequence[float] = RATES, target: str = FIXED) -> list[Measurable]:
     """Two dynamic kernels at all rates, and one that is dense."""
-    kernels = [Kernel(task(workload, target=target), (1, 1), STAGE) for workload in (PACKED, SCATTER)]
-    kernels.append(Kernel(task(DENSE, target=target), None, STAGE))
+    kernels = [MeasuredKernel(task(workload, target=target), (1, 1), STAGE) for workload in (PACKED, SCATTER)]
+    kernels.append(MeasuredKernel(task(DENSE, target=target), None, STAGE))
     return plan_cells(kernels, rates, measurements(folder, kernels[0].task))
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from lascompile.measure.cells import plan_cells
-from lascompile.measure.kernels import Kernel, _with_stages, kernels_of_network, merge_kernels, shape_of
+from lascompile.measure.kernels import MeasuredKernel, _with_stages, kernels_of_network, merge_kernels, shape_of
 from lascompile.records import Latency, Record, RecordStore, Versions
 from lascompile.records.matching import is_dynamic
 from lascompile.target import parse_target
@@ -46,16 +46,16 @@ def test_equal_kernels_of_several_networks_are_one(network):
 
 
 def test_a_dense_kernel_has_a_stage_only_where_there_is_one():
-    dense, masked = Kernel(task(DENSE)), Kernel(task(PACKED), (1, 1), (32, 6, 6))
+    dense, masked = MeasuredKernel(task(DENSE)), MeasuredKernel(task(PACKED), (1, 1), (32, 6, 6))
     other = replace(masked, granularity=(2, 2), stage=(64, 6, 6))
     assert [kernel.stage for kernel in _with_stages([dense, masked])] == [(32, 6, 6), (32, 6, 6)]
     assert [kernel.stage for kernel in _with_stages([dense, masked, other])] == [None, (32, 6, 6), (64, 6, 6)]
 
 
 def test_the_stage_of_a_kernel_does_not_depend_on_other_networks():
-    first = _with_stages([Kernel(task(DENSE)), Kernel(task(PACKED), (1, 1), (32, 6, 6))])
-    second = _with_stages([Kernel(task(DENSE)), Kernel(task(PACKED), (2, 2), (64, 6, 6))])
-    unmasked = _with_stages([Kernel(task(DENSE))])
+    first = _with_stages([MeasuredKernel(task(DENSE)), MeasuredKernel(task(PACKED), (1, 1), (32, 6, 6))])
+    second = _with_stages([MeasuredKernel(task(DENSE)), MeasuredKernel(task(PACKED), (2, 2), (64, 6, 6))])
+    unmasked = _with_stages([MeasuredKernel(task(DENSE))])
     assert merge_kernels([*first, *second, *unmasked]) == [*first, *second, *unmasked]
 
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from lascompile.tune.calm import Block, Patience, find_calm_block, run_calm_block
+from lascompile.tune.calm import Patience, TimedBlock, find_calm_block, run_calm_block
 
 
 def run(blocks, waited=lambda: 0.0, tick=0.01):
@@ -55,6 +55,6 @@ def test_how_much_patience_there_is():
         )
 
     endless = Patience(attempts=3, pause_s=0.25, limit_s=math.inf, spread=math.inf)
-    assert find(lambda: 1e3 * next(waited), endless) == Block([1.0, 9.0, 9.0], False)
+    assert find(lambda: 1e3 * next(waited), endless) == TimedBlock([1.0, 9.0, 9.0], False)
     assert log == ["prepare", "block", 0.25, "prepare", "block", 0.25, "prepare", "block"]
-    assert find(lambda: 0.0, endless) == Block([1.0, 9.0, 9.0], True)
+    assert find(lambda: 0.0, endless) == TimedBlock([1.0, 9.0, 9.0], True)

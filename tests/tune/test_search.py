@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from statistics import median
 
-from lascompile.tune.search import CostModel, Measured, Search
+from lascompile.tune.search import CostModel, Search, Tried
 from tests.tune.tiny import FIXED, PACKED, model_latency, task
 
 
@@ -25,14 +25,14 @@ def test_default_comes_first_and_nothing_twice():
 
 def test_what_is_on_record_is_not_proposed_again():
     first = search()
-    known = [Measured(decisions, model_latency(decisions)) for decisions in first.propose(20)]
+    known = [Tried(decisions, model_latency(decisions)) for decisions in first.propose(20)]
     again = search(known)
     assert not {item.decisions for item in known} & {*again.propose(20)}
 
 
 def test_decisions_that_left_the_space_are_passed_over():
     gone = replace(search().space.default, tile_rows=31, width=16, unroll=1)
-    assert search([Measured(gone, 1e-9)]).propose(1) == [search().space.default]
+    assert search([Tried(gone, 1e-9)]).propose(1) == [search().space.default]
 
 
 def found_by(one):
@@ -40,7 +40,7 @@ def found_by(one):
     found = []
     for _ in range(8):
         proposed = one.propose(8)
-        one.learn([Measured(decisions, model_latency(decisions)) for decisions in proposed])
+        one.learn([Tried(decisions, model_latency(decisions)) for decisions in proposed])
         found += map(model_latency, proposed)
     return found
 
@@ -61,7 +61,7 @@ def test_one_seed_one_search():
 def test_failures_teach_without_harm():
     one = search()
     for _ in range(3):
-        one.learn([Measured(decisions, None) for decisions in one.propose(8)])
+        one.learn([Tried(decisions, None) for decisions in one.propose(8)])
     assert len(one.propose(8)) == 8
 
 
@@ -70,5 +70,5 @@ def test_a_small_space_is_tried_whole():
     proposed = []
     while batch := one.propose(7):
         proposed += batch
-        one.learn([Measured(decisions, 1e-6) for decisions in batch])
+        one.learn([Tried(decisions, 1e-6) for decisions in batch])
     assert sorted(map(repr, proposed)) == sorted(map(repr, one.space))

@@ -10,8 +10,8 @@ its memory time, its compute time and a launch: nothing overlaps and nothing hit
 Source: LeapLabTHU/LAUDNet, commit b53b980.
 """
 
-from lascompile.latency.published.blocks import BlockShape
+from lascompile.latency.published.blocks import SimulatedBlock
 from lascompile.latency.published.device import PUBLISHED_DEVICES, PublishedDevice
 from lascompile.latency.published.network import PUBLISHED_NETWORKS, PublishedNetwork
 
-__all__ = ["PUBLISHED_DEVICES", "PUBLISHED_NETWORKS", "BlockShape", "PublishedDevice", "PublishedNetwork"]
+__all__ = ["PUBLISHED_DEVICES", "PUBLISHED_NETWORKS", "SimulatedBlock", "PublishedDevice", "PublishedNetwork"]

@@ -18,7 +18,7 @@ Fusion = Literal["none", "masker", "gather", "scatter"]
 
 
 @dataclass(frozen=True)
-class BlockShape:
+class SimulatedBlock:
     """A bottleneck: 1×1, 3×3 with stride, 1×1, and the sum. Height and width are those of its input."""
 
     in_channels: int
@@ -65,7 +65,7 @@ class BlockSimulator:
 
     device: PublishedDevice
     batch: int
-    shape: BlockShape
+    shape: SimulatedBlock
 
     def static(self) -> float:
         """Without a mask."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lascompile.latency.published.blocks import BlockShape, BlockSimulator
+from lascompile.latency.published.blocks import BlockSimulator, SimulatedBlock
 from lascompile.latency.published.device import PublishedDevice
 
 
@@ -32,7 +32,7 @@ class PublishedNetwork:
     side: int = 56
     """Of the first stage's output, for images of 224 × 224."""
 
-    def stages(self) -> list[tuple[BlockShape, BlockShape, int]]:
+    def stages(self) -> list[tuple[SimulatedBlock, SimulatedBlock, int]]:
         """Of each stage: the first block, the others, and how many of these there are."""
         stages, inputs = [], self.stem
         for stage, (width, depth) in enumerate(zip(self.widths, self.depths, strict=True)):
@@ -60,9 +60,9 @@ class PublishedNetwork:
         """Seconds under spatial masks of the `granularity` of each stage."""
         return self.latency(device, batch, lambda simulator, stage: simulator.spatial(granularity[stage], rate))
 
-    def _block(self, inputs: int, width: int, side: int, stride: int) -> BlockShape:
+    def _block(self, inputs: int, width: int, side: int, stride: int) -> SimulatedBlock:
         groups = width // self.bottleneck // self.group_width if self.group_width else 1
-        return BlockShape(inputs, width, side, side, self.bottleneck, groups, stride, self.squeezes)
+        return SimulatedBlock(inputs, width, side, side, self.bottleneck, groups, stride, self.squeezes)
 
 
 PUBLISHED_NETWORKS = {

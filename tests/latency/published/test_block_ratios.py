@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lascompile.latency.published import PUBLISHED_DEVICES, BlockShape
+from lascompile.latency.published import PUBLISHED_DEVICES, SimulatedBlock
 from lascompile.latency.published.blocks import BlockSimulator
 
 RATES = (0.3, 0.5, 0.7)
@@ -25,7 +25,7 @@ def _stored() -> Iterator[tuple[str, str, int, tuple[float, ...]]]:
 def test_ratios_are_those_of_the_published_simulator(device: str, stage: str) -> None:
     channels, side = _STAGES[stage]
     hardware = PUBLISHED_DEVICES[device]
-    simulator = BlockSimulator(hardware, hardware.batch, BlockShape(channels, channels, side, side))
+    simulator = BlockSimulator(hardware, hardware.batch, SimulatedBlock(channels, channels, side, side))
     static = simulator.static()
     expected = {side: ratios for at, where, side, ratios in _stored() if (at, where) == (device, stage)}
     assert expected

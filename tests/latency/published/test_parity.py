@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lascompile.latency.published import PUBLISHED_DEVICES, PUBLISHED_NETWORKS, BlockShape
+from lascompile.latency.published import PUBLISHED_DEVICES, PUBLISHED_NETWORKS, SimulatedBlock
 from lascompile.latency.published.blocks import BlockSimulator, Fusion
 
 STORED = json.loads((Path(__file__).parent / "parity.json").read_text())
@@ -37,7 +37,7 @@ def _latency(value: dict[str, Any]) -> float:
     sides = value.get("S")
     if "block" in value:
         stored = value["block"]
-        shape = BlockShape(
+        shape = SimulatedBlock(
             stored["c_in"], stored["c_out"], stored["h"], stored["w"], stored["b"],
             stored["n_groups"], stored["down"], stored["is_se"],
         )  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from lascompile.schedules.cpu.bf16x3_loops import (
     BLOCK_CHANNELS,
     STEP,
-    Nest,
+    TileNest,
     can_cut_depth,
     channel_blocks,
     pack_weight,
@@ -21,10 +21,10 @@ from lascompile.schedules.cpu.tile_unit import TILE_ROWS
 from lascompile.workload import ConvWorkload, channel_stride
 
 CONV = ConvWorkload(23, 23, 9, 1, 20, 40, gathers=True, counted=True, scatters=False)
-PLAIN = Nest(1, 1, 1)
+PLAIN = TileNest(1, 1, 1)
 
 
-def halves_of(packed: np.ndarray, nest: Nest = PLAIN) -> np.ndarray:
+def halves_of(packed: np.ndarray, nest: TileNest = PLAIN) -> np.ndarray:
     """[high or low, step · product, block · channel] float32, from the order in which a kernel reads them."""
     values = (packed.astype(np.uint32) << 16).view(np.float32)
     panels, depth, halves, tiles, pairs, _ = values.shape
@@ -35,7 +35,7 @@ def halves_of(packed: np.ndarray, nest: Nest = PLAIN) -> np.ndarray:
     return ordered.reshape(halves, nest.depth_parts * depth * STEP, nest.channel_walkers * blocks * BLOCK_CHANNELS)
 
 
-def products(workload: ConvWorkload, packed: np.ndarray, nest: Nest = PLAIN) -> tuple[np.ndarray, np.ndarray]:
+def products(workload: ConvWorkload, packed: np.ndarray, nest: TileNest = PLAIN) -> tuple[np.ndarray, np.ndarray]:
     """The sum of both halves as [out, in, taps] float64, and everything else that was packed."""
     total = halves_of(packed, nest).astype(np.float64).sum(axis=0)
     stride = channel_stride(workload.in_channels)
@@ -67,8 +67,8 @@ def test_both_halves_together_are_the_weight(in_channels: int, out_channels: int
     assert not rest.any()
 
 
-@pytest.mark.parametrize("nest", [Nest(2, 1, 1), Nest(4, 2, 3), Nest(1, 1, 1, 3), Nest(2, 1, 1, 9)])
-def test_each_walker_reads_its_weights_in_order(nest: Nest) -> None:
+@pytest.mark.parametrize("nest", [TileNest(2, 1, 1), TileNest(4, 2, 3), TileNest(1, 1, 1, 3), TileNest(2, 1, 1, 9)])
+def test_each_walker_reads_its_weights_in_order(nest: TileNest) -> None:
     workload = replace(CONV, in_channels=32, out_channels=128)
     weight = random_weight(workload)
     packed, plain = (pack_weight(weight, workload, each) for each in (nest, PLAIN))
