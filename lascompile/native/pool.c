@@ -128,8 +128,8 @@ static int learn(int spin_ns, long since) {
 
 /* --- tasks ------------------------------------------------------------------------------------------------------- */
 
-/* Runs tasks of `from` until all are begun: those of lane `mine` first. */
-static void take_tasks(caller *from, int mine, int width) {
+/* Runs tasks of `from` until all are begun: those of lane `mine` first. How many it ran. */
+static unsigned take_tasks(caller *from, int mine, int width) {
   unsigned done = 0;
   for (int i = 0; i < width; i++) {
     int place = (mine + i) % width;
@@ -148,6 +148,7 @@ static void take_tasks(caller *from, int mine, int width) {
   }
   if (done && atomic_fetch_sub(&from->pending, done) == done && atomic_load(&from->asleep))
     futex_wake(&from->pending, 1, FUTEX_BITSET_MATCH_ANY);
+  return done;
 }
 
 static void wait_for_others(caller *me) {
@@ -191,15 +192,13 @@ static int run_shared(caller *me, lascompile_task task, void *data, int num_task
 
 /* --- workers ----------------------------------------------------------------------------------------------------- */
 
-/* Helps every caller that wants this worker, `index`; whether there was one. */
+/* Helps every caller that wants this worker, `index`; whether there was anything to do. */
 static bool help(int index) {
   bool helped = false;
   for (int i = 0; i < MOST_CALLERS; i++) {
     caller *slot = &shared->slots[(index + i) % MOST_CALLERS]; /* workers begin with different ones */
     int width = atomic_load_explicit(&slot->open, memory_order_acquire);
-    if (width <= index + 1) continue;
-    take_tasks(slot, index + 1, width);
-    helped = true;
+    if (width > index + 1 && take_tasks(slot, index + 1, width)) helped = true;
   }
   return helped;
 }

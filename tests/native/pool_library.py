@@ -57,5 +57,7 @@ class Pool:
         """parts(num_task): how many tasks ran, each once; -1 if one ran twice."""
         self.gather = self.library.test_gather
         """gather(num_task, microseconds): how many tasks, which take so long, ran at the same time at most."""
+        self.uneven = self.library.test_uneven
+        """uneven(microseconds): a launch of which one task takes so long, without computing."""
         self.barrier = self.library.test_barrier
         """barrier(): what a launch returns whose tasks would wait for each other."""

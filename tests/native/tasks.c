@@ -95,6 +95,14 @@ int test_gather(int num_task, int microseconds) {
   return work.most;
 }
 
+static int sleep_first(int id, lascompile_task_group *group, void *data) {
+  (void)group;
+  if (id == 0) usleep(*(int *)data);
+  return 0;
+}
+
+int test_uneven(int microseconds) { return lascompile_pool_launch(sleep_first, &microseconds, 8); }
+
 extern int (*__TVMBackendParallelBarrier)(int, lascompile_task_group *);
 
 static int wait_for_all(int id, lascompile_task_group *group, void *data) {

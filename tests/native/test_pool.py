@@ -162,6 +162,16 @@ def test_an_error_of_a_task_reaches_the_caller(pool, threads):
     pool.leave()
 
 
+@needs_cpus
+def test_who_waits_computes_nothing(pool):
+    """Whoever has no task while another one takes long sleeps soon."""
+    pool.uneven(1000)
+    before = time.process_time()
+    for _ in range(3):
+        pool.uneven(200_000)
+    assert time.process_time() - before < 0.1
+
+
 def test_a_barrier_between_tasks_is_refused(pool):
     """They may run one after the other; no kernel has one."""
     assert pool.barrier() == -1
