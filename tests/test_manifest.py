@@ -18,6 +18,7 @@ from lascompile.manifest import (
     TensorSpec,
     ViewSpec,
     check_files,
+    sealed,
     sha256,
 )
 
@@ -34,11 +35,15 @@ MANIFEST = Manifest(
     dense_operators=("Gather",),
     input_views=(ViewSpec(0, (3, 8, 8)),),
     output_views=(),
-    constants=(StoredTensor(64, (4,), "int32"),),
-    workspace=(StoredTensor(0, (2, 2), "float32"), StoredTensor(64, (1, 1, 2, 2), "bool")),
-    workspace_bytes=128,
+    constants=(StoredTensor(64, (1, 64), "int32"),),
+    workspace=(
+        StoredTensor(0, (2, 2), "float32"),
+        StoredTensor(64, (1, 1, 2, 2), "bool"),
+        StoredTensor(128, (1,), "int32"),
+    ),
+    workspace_bytes=192,
     steps=(
-        StepSpec("conv", "n", "block1", "conv", True, 64, 1, "direct", ({"algorithm": "direct", "cost": 1.5},)),
+        StepSpec("conv", "n", "block1", "conv", True, 64, 2, "direct", ({"algorithm": "direct", "cost": 1.5},)),
         StepSpec("pool", "p", "", "masker", False),
     ),
     library="model-0.so",
@@ -52,8 +57,9 @@ STORED = json.loads(MANIFEST.to_json())
 def read(tmp_path):
     """Read a JSON value as the manifest of a folder."""
 
-    def store(value):
-        (tmp_path / "manifest.json").write_text(json.dumps(value))
+    def store(value, seal=True):
+        whole = sealed(value) if seal and isinstance(value, dict) else value
+        (tmp_path / "manifest.json").write_text(json.dumps(whole))
         return Manifest.read(tmp_path)
 
     return store
@@ -78,7 +84,7 @@ def test_a_round_trip(read):
 
 
 def test_names_of_any_language(read):
-    named = replace(MANIFEST, inputs=(TensorSpec('вход/"1"\n', (1,), "float32"),))
+    named = replace(MANIFEST, inputs=(TensorSpec('вход/"1"\n', (1, 3, 8, 8), "float32"),))
     assert read(json.loads(named.to_json())).inputs == named.inputs
 
 
@@ -161,7 +167,7 @@ def test_anything_anywhere_is_refused_in_one_line_or_read(read, where, value):
     except ArtifactError as error:
         assert "\n" not in str(error)
     else:
-        assert plain(manifest) == stored
+        assert plain(manifest) == sealed(stored)
 
 
 def test_files_are_checked(tmp_path):
@@ -181,13 +187,98 @@ def test_files_are_checked(tmp_path):
 FILES = {"model-0.so": b"library", "constants.bin": b""}
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_a_file_without_a_checksum(tmp_path, name):
-    for file, content in FILES.items():
-        (tmp_path / file).write_bytes(content)
-    sums = {file: hashlib.sha256(content).hexdigest() for file, content in FILES.items() if file != name}
-    with pytest.raises(ArtifactError, match=rf"manifest\.json is damaged \(no checksum of {name}\)"):
-        check_files(tmp_path, replace(MANIFEST, files=sums))
+@pytest.mark.parametrize("where", ["elsewhere", "inside"])
+def test_a_file_that_is_a_link(tmp_path, where):
+    folder = tmp_path / "m.lasc"
+    folder.mkdir()
+    for name, content in FILES.items():
+        (folder / name).write_bytes(content)
+    kept = (tmp_path if where == "elsewhere" else folder) / "kept"
+    (folder / "model-0.so").rename(kept)
+    (folder / "model-0.so").symlink_to(kept)
+    manifest = replace(MANIFEST, files={name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()})
+    if where == "inside":
+        check_files(folder, manifest)
+        return
+    with pytest.raises(ArtifactError, match=r"model-0\.so is a link that leads out of the artifact"):
+        check_files(folder, manifest)
+
+
+DISAGREE = {
+    "a library elsewhere": (("library",), "/usr/lib/libc.so.6", "'/usr/lib/libc.so.6' is no name of a file in the"),
+    "a library above": (("library",), "../model-0.so", "'../model-0.so' is no name of a file in the folder"),
+    "a library of another name": (("library",), "model-1.so", "model-0.so is no file of an artifact"),
+    "a file elsewhere": (("files",), {"../../secret": "0"}, "'../../secret' is no name of a file in the folder"),
+    "one file more": (("files", "more.so"), "0", "more.so is no file of an artifact"),
+    "no threads": (("threads",), 0, "threads is 0"),
+    "an element type": (("workspace", 0, "dtype"), "float31", "workspace: unknown element type 'float31'"),
+    "an input of any size": (("inputs", 0, "shape"), [10**30], "inputs: a tensor of 4000000000000000000000000000000"),
+    "two masks": (("masks",), [STORED["masks"][0]] * 2, "two of masks have one name"),
+    "a view of nothing": (("input_views", 0, "position"), 1, "input_views: there is no position 1"),
+    "a view of another size": (("input_views", 0, "shape"), [3, 8], "input_views: [3, 8] is no shape of 'x'"),
+    "an odd offset": (("workspace", 1, "offset"), 65, "workspace[1] lies at byte 65 of 192"),
+    "an offset beyond": (("workspace", 1, "offset"), 192, "workspace[1] lies at byte 192 of 192"),
+    "a workspace without end": (("workspace_bytes",), 2**60, "workspace_bytes is 1152921504606846976"),
+    "a mask nowhere": (("masks", 0, "workspace"), 3, "workspace: there is no position 3"),
+    "a mask of another type": (("masks", 0, "dtype"), "float32", "mask 'm0' is not what stands in the workspace"),
+    "a mask of another map": (("masks", 0, "size"), [8, 9], "mask 'm0' has no index of its pixels"),
+    "a mask of no patches": (("masks", 0, "granularity"), [0, 4], "mask 'm0' has patches of no pixels"),
+    "a count of nothing": (("steps", 0, "rows"), 0, "step 'conv' has a count of no rows"),
+    "a count that is none": (("steps", 0, "count"), 0, "the count of step 'conv' is no int32"),
+    "features that are none": (("target", "features"), [3], "target: features are no list of names"),
+    "no CPU": (("target", "mcpu"), 3, "target: mcpu is no text"),
+}
+
+
+@pytest.mark.parametrize("what", DISAGREE)
+def test_fields_that_disagree(read, what):
+    path, value, says = DISAGREE[what]
+    stored = copy.deepcopy(STORED)
+    place = stored
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    with pytest.raises(ArtifactError) as caught:
+        read(stored)
+    assert f"manifest.json is damaged ({says}" in str(caught.value)
+
+
+def leaves(value, path=()):
+    """The places of a JSON value that hold nothing else, and what they hold."""
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    if not children:
+        yield path, value
+    for key, child in children:
+        yield from leaves(child, (*path, key))
+
+
+OTHERS: tuple[object, ...] = (None, True, 0, 1, -1, 63, 2**40, 0.5, "", "x", "../x", [], [0], {}, {"a": 1})
+
+
+def test_every_edit_of_a_leaf_is_found(tmp_path):
+    """The checksum within it says so, whatever the edit makes of the manifest."""
+    whole = json.loads(MANIFEST.to_json())
+    edits = 0
+    for path, value in leaves(whole):
+        for other in OTHERS:
+            if type(other) is type(value) and other == value:
+                continue
+            stored = copy.deepcopy(whole)
+            place = stored
+            for key in path[:-1]:
+                place = place[key]
+            place[path[-1]] = other
+            (tmp_path / "manifest.json").write_text(json.dumps(stored))
+            with pytest.raises(ArtifactError):
+                Manifest.read(tmp_path)
+            edits += 1
+    assert edits > 1145
+
+
+@pytest.mark.parametrize("checksum", [None, "", 3, "0" * 64])
+def test_a_checksum_of_something_else(read, checksum):
+    with pytest.raises(ArtifactError, match="is damaged"):
+        read({**STORED, "checksum": checksum}, seal=False)
 
 
 def test_checksums_of_large_files(tmp_path):

@@ -150,7 +150,13 @@ class Artifact:
             *(as_tensor(outputs[view.position].reshape(view.shape)) for view in self.manifest.output_views),
         ]
         with self._pool.entered(self.threads):
-            function(*arguments, self._constants, context.tensors)
+            try:
+                function(*arguments, self._constants, context.tensors)
+            except (RuntimeError, ValueError, TypeError) as error:  # TVM compares shapes and types with its own
+                reason = str(error).strip().splitlines()[-1]
+                raise ArtifactError(
+                    f"{self.path}: the library does not take what its manifest says ({reason}); build it again"
+                ) from None
         return outputs
 
     def _checked_inputs(self, inputs: tuple[Any, ...]) -> list[np.ndarray]:

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from lascompile.errors import ArtifactError, ToolchainError
+from lascompile.runtime.elf import check_library
 
 _CPU_DEVICE, _POOLED_ALLOCATOR = 1, 2
 
@@ -64,6 +65,7 @@ def load_executable(path: Path) -> Any:  # noqa: ANN401 - tvm_ffi.Module, import
     """
     try:
         file = path.stat()
+        check_library(path)
         executable = _module(path.resolve(), file.st_dev, file.st_ino, file.st_mtime_ns)["vm_load_executable"]()
     except (RuntimeError, AttributeError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[-1]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lascompile.errors import ArtifactError
-from lascompile.manifest import ALIGNMENT, StoredTensor
+from lascompile.manifest import ALIGNMENT, StoredTensor, check_stored
 from lascompile.runtime.library import ffi
 
 
@@ -49,9 +49,10 @@ def views(block: np.ndarray, stored: Sequence[StoredTensor]) -> list[np.ndarray]
         ArtifactError: One does not.
     """
     try:
+        check_stored("a stored tensor", stored, block.nbytes)
         return [_view(block, tensor) for tensor in stored]
-    except (ValueError, TypeError) as error:
-        raise ArtifactError(f"the manifest is damaged (a stored tensor: {error}); build the artifact again") from None
+    except ValueError as error:
+        raise ArtifactError(f"the manifest is damaged ({error}); build the artifact again") from None
 
 
 def _view(block: np.ndarray, tensor: StoredTensor) -> np.ndarray:

@@ -10,6 +10,7 @@ import onnx
 import pytest
 
 from lascompile.compile import build_artifact
+from lascompile.manifest import sealed
 from lascompile.runtime.artifact import load
 from tests.runtime.tiny import tiny_network
 
@@ -40,13 +41,13 @@ def image():
 
 @pytest.fixture
 def edit_manifest(damaged):
-    """Change the manifest of the damaged copy by a function of its JSON."""
+    """Change the manifest of the damaged copy by a function of its JSON, and its checksum with it."""
     path = damaged / "manifest.json"
 
     def edit(change):
         stored = json.loads(path.read_text())
         change(stored)
-        path.write_text(json.dumps(stored))
+        path.write_text(json.dumps(sealed(stored)))
         return damaged
 
     return edit

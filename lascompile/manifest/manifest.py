@@ -1,8 +1,7 @@
-"""The manifest of an artifact: what it is, what it was built from and for, and how to call its library."""
+"""What a manifest says of an artifact: what it is, what it was built from and for, and how to call its library."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -11,14 +10,11 @@ from typing import Any
 
 from lascompile.errors import ArtifactError
 from lascompile.files import lost_folder
+from lascompile.manifest.consistent import check_consistent
+from lascompile.manifest.layout import MANIFEST_NAME
+from lascompile.manifest.seal import sealed, unsealed
 
-SCHEMA = 2
-MANIFEST_NAME = "manifest.json"
-CONSTANTS_NAME = "constants.bin"
-
-ALIGNMENT = 64
-"""Bytes: a cache line, and the widest vector. TVM's code assumes that every tensor starts at such an address, so those
-that are stored, in the file of constants or in the workspace, have such offsets."""
+SCHEMA = 3
 
 
 @dataclass(frozen=True)
@@ -135,8 +131,8 @@ class Manifest:
     schema: int = SCHEMA
 
     def to_json(self) -> str:
-        """As it is stored."""
-        return json.dumps(asdict(self), indent=1)
+        """As it is stored: with a checksum of all the rest."""
+        return json.dumps(sealed(asdict(self)), indent=1)
 
     @staticmethod
     def read(folder: Path) -> Manifest:
@@ -149,18 +145,24 @@ class Manifest:
         if not path.is_file():
             raise ArtifactError(f"{folder} is not an artifact: it has no {MANIFEST_NAME}; {_advice(folder)}")
         try:
-            stored = json.loads(path.read_text())
+            stored = json.loads(path.read_bytes())
             schema = stored["schema"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ArtifactError(f"{path} is damaged ({error}); build the artifact again") from None
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise _damaged(path, error) from None
         if schema != SCHEMA:
             raise ArtifactError(
-                f"{folder} has manifest schema {schema}, this version reads {SCHEMA}; build the artifact again"
+                f"{folder} has manifest schema {schema!r}, this version reads {SCHEMA}; build the artifact again"
             )
         try:
-            return _from_dict(stored)
+            manifest = _from_dict(unsealed(stored))
+            check_consistent(manifest)
         except (ValueError, TypeError) as error:
-            raise ArtifactError(f"{path} is damaged ({error}); build the artifact again") from None
+            raise _damaged(path, error) from None
+        return manifest
+
+
+def _damaged(path: Path, error: Exception) -> ArtifactError:
+    return ArtifactError(f"{path} is damaged ({error}); build the artifact again")
 
 
 def _advice(folder: Path) -> str:
@@ -223,31 +225,3 @@ def _checked(kind: type, item: Any) -> dict[str, Any]:  # noqa: ANN401
 
 def _is_list_of_objects(value: Any) -> bool:  # noqa: ANN401
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while chunk := file.read(1 << 22):
-            digest.update(chunk)
-        return digest.hexdigest()
-
-
-def check_files(folder: Path, manifest: Manifest) -> None:
-    """Compare the files of an artifact with the manifest's checksums.
-
-    Raises:
-        ArtifactError: A file is missing or altered, or the manifest has no checksum of it.
-    """
-    unlisted = {manifest.library, CONSTANTS_NAME} - manifest.files.keys()
-    if unlisted:
-        raise ArtifactError(
-            f"{folder / MANIFEST_NAME} is damaged (no checksum of {sorted(unlisted)[0]}); build the artifact again"
-        )
-    for name, expected in manifest.files.items():
-        path = folder / name
-        if not path.is_file():
-            raise ArtifactError(f"{path} is missing; build the artifact again")
-        if sha256(path) != expected:
-            raise ArtifactError(f"{path} is damaged: its checksum is not the manifest's; build the artifact again")
