@@ -14,6 +14,9 @@ from lascompile.verify.report import Tie
 TOLERANCE = 1e-4
 """Largest difference of two outputs over the range of the reference's."""
 
+SMALLEST_RANGE = 2.0**-7
+"""Of an output, over its largest element: 1e-4 of that is 8e-7, a few units in the last place of float32."""
+
 TIE_TOLERANCE = 2.0**-15
 """A decision may fall either way if its margin is at most this, relative to the size of its logits: the sum
 of the absolute values of their terms.
@@ -88,15 +91,25 @@ def _nan_faults(name: str, output: np.ndarray, upper: np.ndarray, lower: np.ndar
     return faults
 
 
+def scale_of(finite: np.ndarray) -> float:
+    """What differences of an output are measured by: its range, but no less than a share of its largest element.
+
+    An output that is nearly constant, as on a constant image, has a range of rounding alone; a constant one has none.
+    """
+    if not finite.size:
+        return 1.0
+    size = float(np.abs(finite).max())
+    spread = float(np.ptp(finite))
+    return max(spread, size * SMALLEST_RANGE) if spread else size or 1.0
+
+
 def largest_error(output: np.ndarray, expected: np.ndarray) -> tuple[float | None, tuple[int, ...]]:
     """The largest difference over the range of `expected`, and where; None if there is nothing but NaN."""
     missing = np.isnan(output) | np.isnan(expected)
     if missing.all():
         return None, ()
     finite = expected[np.isfinite(expected)].astype(np.float64)
-    spread = float(np.ptp(finite)) if finite.size else 0.0
-    # A constant output has no range: its size stands in.
-    scale = spread or (float(np.abs(finite).max()) if finite.size else 0.0) or 1.0
+    scale = scale_of(finite)
     same = missing | (output == expected)  # infinities of one sign
     with np.errstate(invalid="ignore"):
         difference = np.where(same, 0.0, np.abs(output.astype(np.float64) - expected) / scale)

@@ -17,6 +17,7 @@ from lascompile.compile import build
 from lascompile.frontend.impose import ImposedDecision, impose_decisions
 from lascompile.frontend.simplify import simplify
 from lascompile.runtime.artifact import Artifact
+from lascompile.verify.compare import scale_of
 
 TOLERANCE = 1e-4
 """Largest difference over the range of the reference's output, as the project promises."""
@@ -130,16 +131,8 @@ def assert_close(got: Arrays, expected: Arrays, names: Sequence[str]) -> None:
         if reference.dtype.kind != "f":
             np.testing.assert_array_equal(array, reference, err_msg=name)
         else:
-            scale = _range(reference)
+            scale = scale_of(reference[np.isfinite(reference)])
             np.testing.assert_allclose(array / scale, reference / scale, rtol=0, atol=TOLERANCE, err_msg=name)
-
-
-def _range(array: np.ndarray) -> float:
-    """From the smallest number to the largest; of a single one, its size."""
-    finite = array[np.isfinite(array)]
-    if not finite.size:
-        return 1.0
-    return float(np.ptp(finite)) or float(abs(finite[0])) or 1.0
 
 
 def _coherent(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

@@ -8,6 +8,7 @@ import pytest
 
 from lascompile.errors import UsageError
 from lascompile.verify import VerifyConfig, verify
+from lascompile.verify.compare import scale_of
 from tests.masked_nets import FORMS, Network, masked_network
 from tests.verify.fake_artifact import FakeArtifact
 
@@ -74,6 +75,13 @@ def test_an_error_within_the_tolerance_passes(path):
     artifact.spoil_outputs = spoil
     assert failures(artifact, path) == []
     assert failures(artifact, path, tolerance=1e-5) != []
+
+
+def test_what_an_output_is_measured_by():
+    """Its range; where that is rounding alone, a share of its size; of equal numbers their size."""
+    assert scale_of(np.array([-1.0, 3.0])) == 4
+    assert scale_of(np.array([128.0, 128.00001])) == pytest.approx(1)
+    assert [scale_of(np.array(values)) for values in ([2.0, 2.0], [0.0], [])] == [2, 1, 1]
 
 
 def test_an_output_of_another_shape_or_type_is_caught(path):
