@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import struct
@@ -140,6 +141,17 @@ def test_a_compiler_without_headers_is_told_of(monkeypatch, tmp_path):
     only(monkeypatch, tmp_path, cxx='[ "$1" = --version ] && echo 1 && exit; echo "error: no <pthread.h>" >&2; exit 1')
     with pytest.raises(ToolchainError, match="could not compile pool.c .error: no <pthread.h>.; install the C library"):
         link_function(HERE)(str(tmp_path / "a.so"), ["a.o"])
+
+
+@pytest.mark.parametrize("step", ["-c", "-shared"])
+def test_a_full_disk_is_no_fault_of_the_toolchain(step, monkeypatch, tmp_path):
+    """Whether there is no room for the native sources' code or for the library."""
+    wanted = f'case " $* " in *" {step} "*) full=1;; esac\nif [ "$full" ]'
+    script = _LINKS_NOTHING.replace('if [ "$1" = -shared ]', wanted)
+    only(monkeypatch, tmp_path, cxx=script.replace("no space", "No space left on device"))
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        link_function(HERE)(str(tmp_path / "a.so"), ["a.o"])
+    assert caught.value.errno == errno.ENOSPC
 
 
 @pytest.mark.skipif(link_function(HERE).name == "ziglang", reason="needs a compiler")

@@ -54,8 +54,6 @@ class Linker:
             files = map(str, (*objects, *own))
             done = _run([*self.command, *_FLAGS, "-o", str(output), *files, *(options or ())])
         if done.returncode != 0:
-            if _FULL_DISK.search(done.stderr + done.stdout):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(output))
             words = (done.stderr or done.stdout).strip().splitlines()[-3:]
             raise ToolchainError(f"{self.name} could not link the library: {' '.join(words) or 'no message'}")
 
@@ -95,10 +93,18 @@ def link_function(mtriple: str) -> Linker:
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command that writes what stands behind `-o`.
+
+    Raises:
+        OSError: The disk is full.
+    """
     with tempfile.TemporaryDirectory(prefix="lascompile-") as cache:
         # zig wants a cache even where it stores next to nothing, and the home directory may be read-only.
         environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0 and _FULL_DISK.search(done.stderr + done.stdout):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), command[command.index("-o") + 1])
+    return done
 
 
 def _version(command: tuple[str, ...]) -> str:
