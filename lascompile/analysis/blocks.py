@@ -79,6 +79,7 @@ class Block:
         convolutions: In the order of the file.
         flops: Of all convolutions, for one image.
         flops_at: Those expected at the nominal activation rate.
+        skippable: The share of them, 0 to 1, in convolutions that are not computed everywhere.
         activation_rate: The nominal one, at which these were counted.
     """
 
@@ -95,6 +96,7 @@ class Block:
     convolutions: tuple[Convolution, ...]
     flops: float
     flops_at: float
+    skippable: float
     activation_rate: float
 
     def to_dict(self) -> dict[str, Any]:
@@ -136,6 +138,7 @@ def network_flops(blocks: Sequence[Block], graph: ir.Graph, activation_rate: flo
         "dense": sum(dense.values()),
         "at_rate": sum(at_rate.values()),
         "activation_rate": activation_rate,
+        "skippable": sum(block.flops * block.skippable for block in blocks) / (sum(dense.values()) or 1),
         "parts": {part: {"dense": dense[part], "at_rate": at_rate[part]} for part in dense if dense[part]},
     }
 
@@ -149,11 +152,15 @@ def _outside(graph: ir.Graph, blocks: Sequence[Block]) -> dict[str, float]:
     for place, node in enumerate(nodes):
         if node.name in inside:
             continue
-        part = (
-            "other" if places and places[0] < place < places[-1] else "head" if places and place > places[0] else "stem"
-        )
-        totals[part] += flops_of(node) / _batch(graph)
+        totals[_place(place, places)] += flops_of(node) / _batch(graph)
     return totals
+
+
+def _place(place: int, blocks: list[int]) -> str:
+    """Before, between or behind blocks; where there are none, a network has neither stem nor head."""
+    if not blocks or blocks[0] < place < blocks[-1]:
+        return "other"
+    return "head" if place > blocks[0] else "stem"
 
 
 def _batch(graph: ir.Graph) -> int:
@@ -197,6 +204,7 @@ class _Describer:
             convolutions=convolutions,
             flops=sum(convolution.flops for convolution in convolutions),
             flops_at=sum(convolution.flops_at for convolution in convolutions),
+            skippable=_skippable(convolutions),
             activation_rate=self._coverage.activation_rate,
         )
 
@@ -245,6 +253,12 @@ class _Describer:
         if not has_constant_weights(node):
             return everywhere(node)
         return self._demands.get(node.outputs[0], NOWHERE)
+
+
+def _skippable(convolutions: Sequence[Convolution]) -> float:
+    total = sum(convolution.flops for convolution in convolutions)
+    masked = [convolution.flops for convolution in convolutions if convolution.demand != "everywhere"]
+    return sum(masked) / total if total else 0.0
 
 
 def _convolutions(nodes: Iterable[ir.Node]) -> list[ir.Node]:

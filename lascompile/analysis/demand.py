@@ -180,7 +180,8 @@ def everywhere(node: ir.Node) -> Demand:
     """Every pixel is needed, because `node` reads them all."""
     return Demand(
         reason=f"{operator(node)} {node.name} reads every pixel",
-        advice=f"let {operator(node)} {node.name} read what comes before the block, or behind it",
+        advice=f"compute {operator(node)} {node.name} from the block's input, or from its output behind the sum, since "
+        "whatever it reads is needed whole",
     )
 
 

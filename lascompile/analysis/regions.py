@@ -87,9 +87,9 @@ class _Finder:
         return self._terms(join)
 
     def _terms(self, node: ir.Node) -> list[ir.Value]:
-        """The feature maps that `node` adds up; those of a sum that nothing else reads in its place."""
+        """The feature maps that `node` adds up, or takes the largest of; those of an inner one in its place."""
         output = node.outputs[0]
-        if operator(node) != "Add" or node in self._gates or not is_feature_map(output):
+        if operator(node) not in ("Add", "Max") or node in self._gates or not is_feature_map(output):
             return []
         terms: list[ir.Value] = []
         for value in node.inputs:

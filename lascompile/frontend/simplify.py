@@ -17,6 +17,7 @@ from onnx_ir.passes import common as ir_passes
 
 from lascompile.analysis.elements import shape_of
 from lascompile.errors import UnsupportedModelError
+from lascompile.frontend.binary_chains import split_into_pairs
 from lascompile.frontend.expand_layer_norms import expand_layer_norms
 from lascompile.frontend.fold_into_conv import fold_into_convs
 from lascompile.frontend.old_dropouts import replace_old_dropouts
@@ -47,6 +48,7 @@ def simplify(model: ir.Model) -> ir.Model:
         opset = model.opset_imports.get("", 0)
         replace_old_dropouts(model.graph, opset)
         expand_layer_norms(model.graph, opset)
+        split_into_pairs(model.graph)
         split_batch_norms(model.graph)
         fold_into_convs(model.graph)
         rewrite_exactly(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +21,12 @@ _PARTS = {
     "shortcut": "shortcuts",
     "masker": "maskers",
     "attention": "attention",
-    "other": "between blocks",
+    "other": "elsewhere",
     "head": "head",
 }
+
+
+_MOST_NAMES = 4
 
 
 @dataclass(frozen=True)
@@ -77,15 +81,27 @@ def block_table(
 
 
 def dense_reasons(blocks: Sequence[Block]) -> list[Text]:
-    """Why blocks, or parts of them, skip nothing; blocks with the same reason share an entry."""
-    by_reason: dict[tuple[str, str], list[str]] = {}
+    """Why blocks, or parts of them, skip nothing; blocks whose reasons differ in names alone share an entry."""
+    alike: dict[tuple[str, str], list[Block]] = {}
     for block in blocks:
         if block["reason"] is not None:
-            by_reason.setdefault((block["reason"], block["advice"] or ""), []).append(block["name"])
-    return [
-        Text.assemble((", ".join(names), "yellow"), ": ", reason, *(("\n  what to do: ", advice) if advice else ()))
-        for (reason, advice), names in by_reason.items()
-    ]
+            key = (_without_names(block["reason"]), _without_names(block["advice"] or ""))
+            alike.setdefault(key, []).append(block)
+    return [_entry(group) for group in alike.values()]
+
+
+def _without_names(text: str) -> str:
+    """Names of nodes have numbers or points in them."""
+    return re.sub(r"\S*[\d.:/_]\S*", "…", text)
+
+
+def _entry(group: Sequence[Block]) -> Text:
+    names, first = [block["name"] for block in group], group[0]
+    listed = ", ".join(names) if len(names) <= _MOST_NAMES else f"{len(names)} blocks, {names[0]} to {names[-1]}"
+    differ = len({block["reason"] for block in group}) > 1
+    reason = f"{first['reason']}{' (and so on)' if differ else ''}"
+    advice = first["advice"]
+    return Text.assemble((listed, "yellow"), ": ", reason, *(("\n  what to do: ", advice) if advice else ()))
 
 
 def summary(blocks: Sequence[Block], flops: Mapping[str, Any]) -> list[str]:
@@ -103,6 +119,8 @@ def summary(blocks: Sequence[Block], flops: Mapping[str, Any]) -> list[str]:
         f"{counted}; {unit.show(flops['at_rate'])} ({share:.0%}) at an activation rate of "
         f"{flops['activation_rate']:g}, if patches are active independently of each other.",
     ]
+    if "skippable" in flops:
+        lines.append(f"{flops['skippable']:.0%} of them are in convolutions that masks skip pixels of.")
     demands = {convolution["demand"] for block in blocks for convolution in block["convolutions"]}
     if any(" dilated by " in demand for demand in demands):
         lines.append("mask+1: where the mask is on, and 1 pixel around that, which the next convolution reads.")

@@ -50,8 +50,11 @@ class Net(Builder):
         return self.conv(x, CHANNELS, CHANNELS, kernel, f"layer1.0.conv{number}")
 
     def finish(self, x: str, branch: str) -> onnx.ModelProto:
-        y = self.add("Relu", self.add("Add", x, branch, name="layer1.0.add"))
-        return self.model([1, 3, *SIZE], self.conv(y, CHANNELS, 5, 1, "head"))
+        return self.finish_with(self.add("Add", x, branch, name="layer1.0.add"))
+
+    def finish_with(self, total: str) -> onnx.ModelProto:
+        """The network whose block ends with `total`."""
+        return self.model([1, 3, *SIZE], self.conv(self.add("Relu", total), CHANNELS, 5, 1, "head"))
 
 
 def unmasked(net: Net, x: str) -> str:
@@ -124,6 +127,16 @@ def broadcast(net: Net, x: str) -> str:
     return net.add("Mul", one, net.upsample(net.decide(logits), CHANNELS))
 
 
+def beside_a_constant(net: Net, x: str) -> str:
+    encoding = net.constant(np.linspace(0, 1, 144, dtype=np.float32).reshape(1, 1, *SIZE))
+    return net.add("Mul", net.add("Add", unmasked(net, x), encoding), net.mask(x))
+
+
+def beside_a_map(net: Net, x: str) -> str:
+    attention = net.add("Sigmoid", net.conv(x, CHANNELS, 1, 3, "layer1.0.look"))
+    return net.add("Mul", net.add("Mul", unmasked(net, x), attention), net.mask(x))
+
+
 def flattened(net: Net, x: str) -> str:
     flat = net.add("Reshape", unmasked(net, x), net.ints(1, CHANNELS, -1))
     mask = net.add("Reshape", net.mask(x), net.ints(1, 1, -1))
@@ -145,7 +158,9 @@ DENSE: dict[str, tuple[Callable[[Net, str], str], str, str]] = {
     "channels, in the middle": (per_channel_in_the_middle, "decides for 12 groups", "use a spatial mask"),
     "computed weights": (computed_weights, "the weights of Conv layer1.0.conv1 are computed", "are known when"),
     "unknown operator": (unknown_operator, "LpNormalization normalize has no transfer function", "normalize"),
-    "decided by itself": (decided_by_itself, "reads every pixel", "before the block"),
+    "decided by itself": (decided_by_itself, "reads every pixel", "block's input"),
+    "a constant beside it": (beside_a_constant, "takes a constant of shape [1, 1, 12, 12] beside it", "one number a"),
+    "a map beside it": (beside_a_map, "takes a map of shape [1, 1, 12, 12] beside it", "to [1, 12, 12, 12]"),
     "broadcast": (broadcast, "broadcasts a map of shape [1, 1, 12, 12] to [1, 12, 12, 12]", "full shape"),
     "flattened": (flattened, "Mul flat masks a value of shape [1, 12, 144]", "[N, C, H, W]"),
 }
@@ -337,3 +352,19 @@ def test_nothing_active_and_everything_active(rate: float, share: float) -> None
     (block,) = blocks_of(masked_network(Form()), rate)
     branch = [c for c in block.convolutions if c.part == "branch"]
     assert sum(c.flops_at for c in branch) == share * sum(c.flops for c in branch)
+
+
+@pytest.mark.parametrize("op", ["Sum", "Max"])
+def test_a_residual_that_is_joined_otherwise(op: str) -> None:
+    net = Net()
+    x = net.stem()
+    (block,) = blocks_of(net.finish_with(net.add(op, x, masked(net, x))))
+    assert (block.kind, block.dynamic, block.reason) == ("basic", True, None)
+    assert 0.9 < block.skippable < 1
+
+
+def test_without_blocks_there_is_no_stem() -> None:
+    net = Net()
+    flops = network_flops([], analyse(net.finish_with(net.stem())).graph)
+    assert set(flops["parts"]) == {"other"}
+    assert flops["skippable"] == 0

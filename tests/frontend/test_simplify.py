@@ -232,3 +232,15 @@ def test_the_loggers_of_libraries_are_left_as_they_were(caplog: pytest.LogCaptur
         simplified(masked_network(Form()), random_input(Form()))
     assert logger.level == before
     assert not [record for record in caplog.records if record.name.startswith("onnxscript")]
+
+
+def test_sums_and_extremes_of_several_are_pairs() -> None:
+    """In the order of the operands, the last one under the name of the node."""
+    build = Builder()
+    parts = [build.add("Relu", INPUT), build.add("Neg", INPUT), build.add("Tanh", INPUT)]
+    total = build.add("Sum", *parts, name="total")
+    largest = build.add("Max", total, parts[0], parts[1], name="largest")
+    graph = simplified(build.model(SHAPE, build.add("Min", build.add("Sum", largest, parts[2]), parts[1])))
+    names = [(node.op_type, node.name) for node in graph if node.op_type in ("Add", "Max", "Min", "Sum")]
+    assert [op for op, _ in names] == ["Add", "Add", "Max", "Max", "Add", "Min"]
+    assert [name for _, name in names[1:4]] == ["total", "largest.1", "largest"]

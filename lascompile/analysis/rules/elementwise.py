@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from lascompile.analysis.demand import Demand, everywhere
+from lascompile.analysis.demand import Demand
+from lascompile.analysis.operators import operator
 
 UNARY = (
     "Relu",
@@ -59,5 +60,32 @@ def is_per_pixel(node: ir.Node) -> bool:
 def demand_on_inputs(node: ir.Node, output: Demand) -> list[Demand]:
     """Inputs of the output's shape pass the demand on; broadcast ones are needed entirely."""
     if not is_per_pixel(node):
-        return [everywhere(node)] * len(node.inputs)
-    return [output if operand_kind(value, node.outputs[0]) == "map" else everywhere(node) for value in node.inputs]
+        return [_whole(node, value) for value in node.inputs]
+    result = node.outputs[0]
+    return [output if operand_kind(value, result) == "map" else _whole(node, value) for value in node.inputs]
+
+
+def _whole(node: ir.Node, value: ir.Value | None) -> Demand:
+    """Every pixel of an operand is needed, because of what its shape is, or that of another."""
+    what, output = f"{operator(node)} {node.name}", node.outputs[0]
+    if value is not None and value.shape != output.shape:
+        return Demand(
+            reason=f"{what} broadcasts it from {_shape(value)} to {_shape(output)}, which repeats its pixels",
+            advice="expand it to the full shape before it is masked",
+        )
+    for other in node.inputs:
+        if other is None or other is value or operand_kind(other, output) is not None:
+            continue
+        kind = "a constant" if other.const_value is not None else "a map"
+        return Demand(
+            reason=f"{what} takes {kind} of shape {_shape(other)} beside it, for which no kernel skips pixels",
+            advice=f"expand {other.name} to {_shape(output)} by an operator, or make it one number a channel",
+        )
+    return Demand(
+        reason=f"{what} is not computed pixel by pixel on a value of shape {_shape(output)}",
+        advice="skipping needs float32 maps [N, C, H, W]; reshape behind the block",
+    )
+
+
+def _shape(value: ir.Value) -> str:
+    return "an unknown shape" if value.shape is None else str(list(value.shape.numpy()))
