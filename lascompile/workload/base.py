@@ -49,7 +49,3 @@ class Workload:
     def name(self) -> str:
         """What the kernel does, in words of the field, for profiles."""
         raise NotImplementedError
-
-    def describe(self) -> dict[str, object]:
-        """The fields that are set, for manifests and records."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -60,10 +60,6 @@ def test_equal_workloads_share_a_key_and_others_do_not() -> None:
     assert len(set(keys)) == len(keys)
 
 
-def test_description_rebuilds_the_workload() -> None:
-    assert ConvWorkload(**CONV.describe()) == CONV  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize(
     ("workload", "arguments"),
     [
