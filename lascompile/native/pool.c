@@ -218,7 +218,7 @@ static bool wait_for_launch(int index, unsigned seen, int *spin_ns) {
   if (spin(&shared->launches, seen, *spin_ns, since)) return true;
   struct timespec until = {since / 1000000000L + IDLE_S, since % 1000000000L};
   atomic_fetch_add(&shared->sleepers, 1);
-  if (!atomic_load(&shared->stopping)) futex_wait(&shared->launches, seen, &until, 1u << index % 32);
+  futex_wait(&shared->launches, seen, &until, 1u << index % 32);
   atomic_fetch_sub(&shared->sleepers, 1);
   *spin_ns = learn(*spin_ns, since);
   return now_ns() - since < IDLE_S * 1000000000L || !retire(index, seen);
@@ -232,8 +232,8 @@ static void *work(void *argument) {
   prctl(PR_SET_NAME, "lascompile");
   for (;;) {
     unsigned seen = atomic_load(&shared->launches);
-    if (help(index)) continue;
-    if (atomic_load(&shared->stopping) || !wait_for_launch(index, seen, &spin_ns)) return NULL;
+    if (atomic_load(&shared->stopping)) return NULL; /* callers do what is left */
+    if (!help(index) && !wait_for_launch(index, seen, &spin_ns)) return NULL;
   }
 }
 

@@ -220,6 +220,23 @@ def test_a_pool_may_be_stopped_while_others_use_it(pool):
         assert [caller.result(timeout=30) for caller in callers] == [0] * 4
 
 
+def test_a_pool_is_stopped_under_a_caller_that_never_rests(pool):
+    ends = threading.Event()
+
+    def call():
+        while not ends.is_set():
+            assert pool.rows(100, 20, 50) == 0
+
+    with ThreadPoolExecutor(2) as threads:
+        caller = threads.submit(call)
+        try:
+            for _ in range(50):
+                threads.submit(pool.stop).result(timeout=30)
+        finally:
+            ends.set()
+        caller.result(timeout=30)
+
+
 def test_a_forked_child_has_threads_of_its_own(pool):
     def child():
         started_anew = pool.workers() == 0
