@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lascompile.errors import DeviceError, UnsupportedModelError, UsageError
+from lascompile.frontend.blame import refuses_malformed
 
 if TYPE_CHECKING:
     from lascompile.analysis.blocks import Block
@@ -83,6 +84,7 @@ def build(
     return load(written, threads)
 
 
+@refuses_malformed
 def build_artifact(
     path: str | Path,
     output: str | Path | None = None,

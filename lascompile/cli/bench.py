@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -21,7 +20,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from lascompile.cli import numbers
 from lascompile.cli.console import output_console
+from lascompile.cli.json_output import to_json
 from lascompile.cli.names import names
 from lascompile.errors import UsageError
 
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--against", type=Path, action="append", default=[], metavar="DIR", help="another artifact; may be repeated"
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="of all alike (default: the physical cores)")
+    parser.add_argument("--threads", type=numbers.threads, metavar="N", help="of all (default: the physical cores)")
     parser.add_argument(
         "--clients", type=int, default=1, metavar="N", help="threads that call at the same time (default: 1)"
     )
@@ -59,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input", type=Path, metavar="FILE", help=".npy, .npz or image to run on (default: natural-like images)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of generated images (default: 0)")
+    parser.add_argument("--seed", type=numbers.seed, default=0, help="of generated images (default: 0)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print the report as JSON")
     form.add_argument("--csv", action="store_true", help="print the table as CSV")
@@ -104,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
             **chosen,
         )
     if args.json:
-        print(json.dumps(report.to_json(), indent=2))
+        print(to_json(report.to_json(), indent=2))
     elif args.csv:
         _print_csv(report)
     else:

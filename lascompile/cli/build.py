@@ -13,11 +13,12 @@ large are computed directly instead; exit code 1 if the network differs even so.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lascompile.cli import numbers
 from lascompile.cli.console import output_console
+from lascompile.cli.json_output import to_json
 from lascompile.cli.measured_folder import add_folder_argument
 from lascompile.cli.shapes import add_shape_argument, parse_shapes
 
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, help="the artifact folder (default: MODEL.lasc)")
     parser.add_argument("--target", default="llvm", help="llvm, llvm with options, or a JSON target (default: llvm)")
     parser.add_argument("--mcpu", default="native", help="the CPU by LLVM's name (default: this one)")
-    parser.add_argument("--threads", type=int, help="threads to schedule for (default: physical cores)")
+    parser.add_argument("--threads", type=numbers.threads, help="threads to schedule for (default: physical cores)")
     parser.add_argument(
         "--numerics",
         choices=("fast", "exact"),
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         counts = {"blocks": len(manifest.blocks), "dynamic": dynamic}
         found = {"verification": manifest.verification}
-        print(json.dumps({"schema": 1, "artifact": str(folder), "bytes": size, **counts, **found}))
+        print(to_json({"schema": 1, "artifact": str(folder), "bytes": size, **counts, **found}))
     else:
         if manifest.verification is not None:
             _print_verification(manifest)

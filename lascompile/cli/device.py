@@ -7,9 +7,9 @@ it.
 from __future__ import annotations
 
 import argparse
-import json
 
 from lascompile.cli.console import output_console
+from lascompile.cli.json_output import to_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def _list(args: argparse.Namespace) -> int:
     from lascompile.machine import DEVICES
 
     if args.json:
-        print(json.dumps({"schema": 1, "devices": [sheet.to_dict() for sheet in DEVICES.values()]}, indent=1))
+        print(to_json({"schema": 1, "devices": [sheet.to_dict() for sheet in DEVICES.values()]}, indent=1))
         return 0
     table = Table("device", "arch", box=None, header_style="bold", pad_edge=False)
     for heading in ("engines", "GHz", "TFLOP/s", "GB/s", "cache MB"):
@@ -55,7 +55,7 @@ def _show(args: argparse.Namespace) -> int:
 
     sheet = host_sheet() if args.name == HOST else find_device(args.name)
     if args.json:
-        print(json.dumps(sheet.to_dict(), indent=1))
+        print(to_json(sheet.to_dict(), indent=1))
         return 0
     for name, value in sheet.to_dict().items():
         if name != "schema" and value is not None:

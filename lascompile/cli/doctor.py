@@ -7,7 +7,6 @@ Paste the output into a bug report.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import shutil
@@ -18,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lascompile import __version__, cpu, toolchain
+from lascompile.cli.json_output import to_json
 from lascompile.errors import ToolchainError
 
 _MARKS = {"ok": "[green]ok[/]", "bad": "[bold red]bad[/]", "missing": "[yellow]missing[/]", "info": ""}
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     works = not any(check.status == "bad" for check in checks)
     if args.json:
         report = {"schema": 1, "version": __version__, "works": works, "checks": [asdict(c) for c in checks]}
-        print(json.dumps(report, indent=2))
+        print(to_json(report, indent=2))
     else:
         _print_table(checks, works)
     return 0 if works else ToolchainError.exit_code

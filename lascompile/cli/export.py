@@ -7,14 +7,15 @@ activations keep their scale and masks follow what is in the image. Sizes are he
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
+from lascompile.cli import numbers
 from lascompile.cli.console import output_console
+from lascompile.cli.json_output import to_json
 from lascompile.errors import UsageError
 from lascompile.files import check_file_place
 
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="pixels along the side of a patch, for each stage or for each block (default: 4,4,2,1)",
     )
     parser.add_argument("--input-size", type=_size, default=(224, 224), metavar="N|HxW", help="default: 224")
-    parser.add_argument("--batch", type=int, default=1, metavar="N", help="images a call (default: 1)")
+    parser.add_argument("--batch", type=numbers.images, default=1, metavar="N", help="images a call (default: 1)")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights of a LASNet or a ResNet")
     parser.add_argument(
         "--activation-rate",
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--calibration", type=Path, metavar="DIR", help="images to calibrate on (default: generated)")
     parser.add_argument("--mask-channel-group", type=int, default=1, metavar="G", help="masks of a block (default: 1)")
-    parser.add_argument("--seed", type=int, default=0, help="of random weights and images (default: 0)")
+    parser.add_argument("--seed", type=numbers.seed, default=0, help="of random weights and images (default: 0)")
     parser.add_argument(
         "--static", action="store_true", help="the same network without maskers; their options are unused"
     )
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         export(model, args.output, args.input_size, args.batch, args.exporter)
     summary = _summary(args, model, rates, len(images))
     if args.json:
-        print(json.dumps(summary, indent=2))
+        print(to_json(summary, indent=2))
     else:
         _print_summary(summary)
     return 0

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from lascompile.cli.console import output_console
+from lascompile.cli.json_output import to_json
 from lascompile.cli.shapes import add_shape_argument, parse_shapes
 from lascompile.errors import UsageError
 
@@ -53,7 +54,7 @@ def _inspect_model(args: argparse.Namespace) -> None:
 
     inspection = inspect_model(args.model, parse_shapes(args.shape), _activation_rate(args.activation_rate))
     if args.json:
-        print(json.dumps(inspection.to_dict(), indent=1))
+        print(to_json(inspection.to_dict(), indent=1))
     else:
         console = output_console()
         tensors = " → ".join(_tensors(side) for side in (inspection.inputs, inspection.outputs))
@@ -81,7 +82,7 @@ def _inspect_artifact(args: argparse.Namespace) -> None:
     else:
         check_files(args.model, manifest)
     if args.json:
-        print(manifest.to_json())
+        print(to_json({"kind": "artifact", **json.loads(manifest.to_json())}, indent=1))
     else:
         console = output_console()
         _print_artifact(console, args.model, manifest)

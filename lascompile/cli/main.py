@@ -10,6 +10,7 @@ import argparse
 import errno
 import importlib
 import inspect
+import io
 import logging
 import os
 import platform
@@ -36,6 +37,7 @@ _REASONS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line (default: `sys.argv`) and returns its exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
+    _prepare_streams()
     try:
         try:
             return _dispatch(arguments)
@@ -47,6 +49,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(error)
     except KeyboardInterrupt:
         return _fail("interrupted", _INTERRUPTED)
+
+
+def _prepare_streams() -> None:
+    """Let no character and no closed stream end a command whose work is done."""
+    if sys.stdout is None:  # closed by the caller, who wants no output
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows ASCII alone, a name that is no text
 
 
 def _flush() -> None:

@@ -13,14 +13,15 @@ wrong, or if all cells failed.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from lascompile.cli import numbers
 from lascompile.cli.interruption import EXIT_CODE, Interruption
+from lascompile.cli.json_output import to_json
 from lascompile.cli.live_display import LiveDisplay
 from lascompile.cli.measured_folder import add_folder_argument
 from lascompile.cli.shapes import parse_shapes
@@ -55,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     budget.add_argument("--repeats", type=int, default=90, metavar="N", help="timed runs of a cell (default: 90)")
     budget.add_argument("--time-limit", type=float, metavar="MIN", help="begin nothing after so many minutes")
     budget.add_argument("--dry-run", action="store_true", help="list what would be measured, and do nothing")
-    budget.add_argument("--seed", type=int, default=0, help="of masks, of the order, of --again (default: 0)")
+    budget.add_argument("--seed", type=numbers.seed, default=0, help="of masks, of the order, of --again (default: 0)")
     budget.add_argument(
         "--again", type=int, metavar="N", help="measure N random rows of the table once more, and compare"
     )
@@ -168,7 +169,7 @@ def _print_plan(args: argparse.Namespace, items: list[Measurable], due: list[Mea
     if args.time_limit is not None:
         seconds = min(seconds, 60 * args.time_limit)
     if args.json:
-        print(json.dumps(plan_json(items, due, seconds), indent=1))
+        print(to_json(plan_json(items, due, seconds), indent=1))
         return 0
     output_console().print(plan_table(items, due))
     again = " again" if args.again else ""
@@ -183,7 +184,7 @@ def _print_summary(args: argparse.Namespace, progress: MeasuringProgress, before
 
     comparisons = compare(before, progress.rows)
     if args.json:
-        print(json.dumps(measuring_json(progress, comparisons), indent=1))
+        print(to_json(measuring_json(progress, comparisons), indent=1))
         return
     if comparisons and not args.quiet:
         output_console().print(again_table(comparisons))

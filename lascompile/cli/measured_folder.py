@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lascompile.cli.console import output_console
+from lascompile.cli.json_output import to_json
 from lascompile.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def print_json(collection: Collection[Any], **contents: Any) -> None:
 
     left_out = {"damaged": lines(collection.damaged()), "unreadable": lines(collection.unreadable())}
     report = {"schema": SCHEMA, **contents, **left_out, "quarantined": collection.quarantined()}
-    print(json.dumps(report, indent=1))
+    print(to_json(report, indent=1))
 
 
 def merge(collection: Collection[Any], args: argparse.Namespace, what: str) -> int:
@@ -76,7 +76,7 @@ def merge(collection: Collection[Any], args: argparse.Namespace, what: str) -> i
     merged = {str(source): collection.merge(source) for source in args.sources}
     if args.json:
         sources = {source: asdict(count) for source, count in merged.items()}
-        print(json.dumps({"schema": SCHEMA, "folder": str(collection.folder), "sources": sources}, indent=1))
+        print(to_json({"schema": SCHEMA, "folder": str(collection.folder), "sources": sources}, indent=1))
     else:
         for source, count in merged.items():
             print(f"{source}: {count.added} {what} added to {collection.folder}, {count.present} were there already")

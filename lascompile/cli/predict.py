@@ -8,11 +8,11 @@ on the device, where there is anything, else by its data sheet alone. The static
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lascompile.cli.console import output_console
+from lascompile.cli.json_output import to_json
 from lascompile.cli.predicted_network import add_arguments as add_shared_arguments
 from lascompile.cli.predicted_network import read_network, read_predictor
 from lascompile.errors import UsageError
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     static = _static(predictor, args)
     report = _report(predictor, blocks, static, args)
     if args.json:
-        print(json.dumps(report, indent=1))
+        print(to_json(report, indent=1))
     else:
         _print(blocks, static, report, args.kernels)
     return 0

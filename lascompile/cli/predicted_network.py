@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from lascompile.cli import numbers
 from lascompile.cli.measured_folder import add_folder_argument
 from lascompile.errors import UsageError
 
@@ -19,11 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares them."""
     parser.add_argument("--arch", required=True, metavar="NAME", help="such as lasnet_resnet50; a wrong name lists all")
     parser.add_argument("--input-size", type=int, default=_INPUT_SIZE, metavar="N", help="pixels (default: 224)")
-    parser.add_argument("--batch", type=int, default=1, metavar="N", help="images at a time (default: 1)")
+    parser.add_argument("--batch", type=numbers.images, default=1, metavar="N", help="images at a time (default: 1)")
     parser.add_argument(
         "--device", default="host", metavar="NAME", help="this CPU (host), a name from `device list`, or a data sheet"
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="cores of a CPU (default: all of the device's)")
+    parser.add_argument("--threads", type=numbers.threads, metavar="N", help="cores of a CPU (default: all)")
     parser.add_argument("--data-sheet-only", action="store_true", help="leave out what was fitted to measurements")
     add_folder_argument(parser)
 

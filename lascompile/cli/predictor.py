@@ -12,7 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lascompile.cli import numbers
 from lascompile.cli.console import output_console
+from lascompile.cli.json_output import to_json
 from lascompile.cli.measured_folder import add_folder_argument, existing_folder
 from lascompile.errors import UsageError
 from lascompile.files import write_whole
@@ -36,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     showing.set_defaults(act=_show)
     for action in (fitting, evaluating, showing):
         action.add_argument("--device", default="host", metavar="NAME", help="a CPU (default: host)")
-        action.add_argument("--threads", type=int, metavar="N", help="default: all of the device's cores")
+        action.add_argument("--threads", type=numbers.threads, metavar="N", help="default: all of the device's cores")
         add_folder_argument(action)
         action.add_argument("--json", action="store_true", help="print JSON")
 
@@ -59,7 +61,7 @@ def _fit(args: argparse.Namespace) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(predictor.to_dict(), separators=(",", ":")) + "\n")
     if args.json:
-        print(json.dumps({"schema": SCHEMA, "path": str(path), "kernels": len(observations)}))
+        print(to_json({"schema": SCHEMA, "path": str(path), "kernels": len(observations)}))
     else:
         print(f"{path}: fitted to {len(observations)} kernels of {sheet.name} on {threads} threads")
     return 0
@@ -82,7 +84,7 @@ def _evaluate(args: argparse.Namespace) -> int:
             "algorithm_choices": chosen and asdict(chosen),
             "covered": covered,
         }
-        print(json.dumps(report, indent=1))
+        print(to_json(report, indent=1))
         return 0
     _print(comparisons)
     if chosen is not None:
@@ -118,7 +120,7 @@ def _show(args: argparse.Namespace) -> int:
     if predictor is None:
         raise UsageError(f"nothing was fitted for {sheet.name} on {threads} threads; lascompile predictor fit does")
     if args.json:
-        print(json.dumps(predictor.to_dict()))
+        print(to_json(predictor.to_dict()))
         return 0
     start = Rates.of(sheet, threads)
     print(f"{sheet.name} on {threads} threads: {len(predictor.anchors.rows)} measured kernels")

@@ -7,11 +7,11 @@ better one of the user's and of those that lascompile comes with.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from lascompile.cli.json_output import to_json
 from lascompile.cli.measured_folder import (
     SCHEMA,
     add_folder_argument,
@@ -95,7 +95,7 @@ def _prune(args: argparse.Namespace) -> int:
     left = sum(1 for _ in store.records(shipped=False)) - (removed if args.dry_run else 0)
     if args.json:
         report = {"folder": str(store.folder), "dry_run": args.dry_run, "removed": removed, "left": left}
-        print(json.dumps({"schema": SCHEMA, **report}, indent=1))
+        print(to_json({"schema": SCHEMA, **report}, indent=1))
     else:
         print(f"{store.folder}: {removed} records {'would be ' if args.dry_run else ''}removed, {left} left")
     return 0

@@ -8,12 +8,12 @@ curves over S and over the activation rate, and the front of operations against 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lascompile.cli.console import output_console
+from lascompile.cli.json_output import to_json
 from lascompile.cli.predicted_network import add_arguments as add_shared_arguments
 from lascompile.cli.predicted_network import read_network, read_predictor
 from lascompile.errors import UsageError
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         title = f"{args.arch} on {predictor.device.sheet.name}"
         write_page(args.output, title, curves, rates, every, args.activation_rate)
     if args.json:
-        print(json.dumps(_report(args, predictor.device.sheet.name, designs, curves), indent=1))
+        print(to_json(_report(args, predictor.device.sheet.name, designs, curves), indent=1))
     else:
         _print(args, designs, curves)
     return 0

@@ -7,11 +7,12 @@ activation rate r, a panel for each stage and kernel, a line for each granularit
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lascompile.cli import numbers
+from lascompile.cli.json_output import to_json
 from lascompile.cli.measured_folder import (
     SCHEMA,
     add_folder_argument,
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     plotting.set_defaults(act=_plot)
     for action in (showing, plotting):
         action.add_argument("--device", metavar="NAME", help="only rows of this device")
-        action.add_argument("--threads", type=int, metavar="N", help="only rows of so many threads")
+        action.add_argument("--threads", type=numbers.threads, metavar="N", help="only rows of so many threads")
     for action in (showing, merging, plotting):
         add_folder_argument(action)
         action.add_argument("--json", action="store_true", help="print JSON")
@@ -91,7 +92,7 @@ def _plot(args: argparse.Namespace) -> int:
         raise UsageError(f"nothing to plot in {table.folder}: no rows of a stage; {_HOW_TO_GET_ROWS}")
     plot(panels, f"{device}, {threads} thread{'s' * (threads != '1')}", output)
     if args.json:
-        print(json.dumps({"schema": SCHEMA, "output": str(output), "rows": len(rows), "panels": len(panels)}, indent=1))
+        print(to_json({"schema": SCHEMA, "output": str(output), "rows": len(rows), "panels": len(panels)}, indent=1))
     else:
         print(f"{output}: {len(rows)} rows in {len(panels)} panels")
     return 0

@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from lascompile.cli import numbers
 from lascompile.cli.interruption import EXIT_CODE, Interruption
+from lascompile.cli.json_output import to_json
 from lascompile.cli.live_display import LiveDisplay
 from lascompile.cli.measured_folder import add_folder_argument
 from lascompile.cli.shapes import parse_shapes
@@ -52,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     budget.add_argument("--trials", type=int, default=512, metavar="N", help="in all (default: 512)")
     budget.add_argument("--time-limit", type=float, metavar="MIN", help="begin no trial after so many minutes")
     budget.add_argument("--dry-run", action="store_true", help="list tasks, trials and time, and do nothing")
-    budget.add_argument("--seed", type=int, default=0, help="of the search and of masks (default: 0)")
+    budget.add_argument("--seed", type=numbers.seed, default=0, help="of the search and of masks (default: 0)")
     add_folder_argument(parser)
     parser.add_argument(
         "--plot", type=Path, metavar="FILE", help="best latency over trials (default: tuning.png beside the records)"
@@ -136,7 +137,7 @@ def _print_plan(args: argparse.Namespace, tuner: Tuner) -> int:
     kernels = planned_kernels(progress)
     if args.json:
         planned = {"kernels": plan_json(kernels), "trials_left": left, "left_s": seconds}
-        print(json.dumps({**progress_json(progress), **planned}, indent=1))
+        print(to_json({**progress_json(progress), **planned}, indent=1))
         return 0
     output_console().print(plan_table(kernels))
     print(f"{len(progress.tasks)} tasks, {left} trials to make, {progress.trials} on record, about {duration(seconds)}")
@@ -153,7 +154,7 @@ def _print_summary(args: argparse.Namespace, progress: Progress, plot: Path) -> 
 
         plot_tuning(progress, plot)
     if args.json:
-        print(json.dumps({**progress_json(progress), "plot": str(plot) if has_plot else None}, indent=1))
+        print(to_json({**progress_json(progress), "plot": str(plot) if has_plot else None}, indent=1))
         return
     if not args.quiet:
         output_console().print(progress_table(progress))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lascompile.cli import numbers
 from lascompile.cli.names import names
 from lascompile.cli.shapes import add_shape_argument
 from lascompile.errors import DeviceError, UsageError
@@ -32,7 +33,7 @@ def add_network_arguments(parser: argparse.ArgumentParser, rates: Sequence[float
         "--granularity", type=_numbers, action="append", metavar="S,S,...", help="as for export; may be repeated"
     )
     what.add_argument("--input-size", type=int, metavar="N", help=f"pixels (default: {_INPUT_SIZE})")
-    what.add_argument("--batch", type=int, metavar="N", help="images a call (default: 1)")
+    what.add_argument("--batch", type=numbers.images, metavar="N", help="images a call (default: 1)")
     shown = ",".join(f"{rate:g}" for rate in rates)
     parser.add_argument(
         "--activation-rate", type=_rates, default=rates, metavar="R,...", help=f"of all masks (default: {shown})"
@@ -48,7 +49,7 @@ def add_device_arguments(parser: argparse.ArgumentParser) -> None:
     for option in _TARGET_OPTIONS:
         # As TVM spells them: --target cuda -arch=sm_70, with no quotes.
         where.add_argument(f"-{option}", dest=f"target_{option}", help=argparse.SUPPRESS)
-    where.add_argument("--threads", type=int, help="threads of a kernel (default: physical cores)")
+    where.add_argument("--threads", type=numbers.threads, help="threads of a kernel (default: physical cores)")
     where.add_argument("--device", metavar="NAME", help="as records name it (default: the CPU's name, or --key)")
     where.add_argument("--tracker", metavar="HOST:PORT", help="measure on boards that have registered there")
     where.add_argument("--key", metavar="NAME", help="of the boards")

@@ -9,14 +9,15 @@ Exit code 0 if all cases pass, else 1.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
+from lascompile.cli import numbers
 from lascompile.cli.console import output_console
+from lascompile.cli.json_output import to_json
 from lascompile.errors import LascompileError, UsageError
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of `lascompile verify`."""
     parser.add_argument("artifact", type=Path, help="folder that `lascompile build` wrote")
     parser.add_argument("--onnx", type=Path, required=True, help="ONNX file that it was built from")
-    parser.add_argument("--threads", type=int, metavar="N", help="default: the physical cores")
-    parser.add_argument("--seed", type=int, default=0, help="of inputs and forced masks (default: 0)")
+    parser.add_argument("--threads", type=numbers.threads, metavar="N", help="default: the physical cores")
+    parser.add_argument("--seed", type=numbers.seed, default=0, help="of inputs and forced masks (default: 0)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
             progress=status.update,
         )
     if args.json:
-        print(json.dumps(report.to_json(), indent=2))
+        print(to_json(report.to_json(), indent=2))
     else:
         _print_report(report)
     if not report.passed:

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from onnx_ir.passes import common as ir_passes
 
 from lascompile.errors import UnsupportedModelError, UsageError
+from lascompile.frontend.external_data import load_external_data
 from lascompile.frontend.silence import silent
 
 MINIMUM_OPSET = 11
@@ -31,6 +32,7 @@ _OTHER_FILES = {
     b"\x89PNG": "a PNG image; give the ONNX file that PyTorch exported",
     b"\x80": "a pickle, perhaps a PyTorch checkpoint; export the model with torch.onnx.export",
 }
+_AUTO_PAD = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 # An ONNX file begins with field 1, the version of its format.
 _FIRST_BYTE = b"\x08"
 
@@ -55,16 +57,18 @@ def load_model(path: str | Path, shapes: Mapping[str, Sequence[int]] | None = No
     _check_connected(model, path)
     _check_inference_mode(_with_functions_inlined(model, path))
     _check_input_types(model)
+    _check_padding(model)
     return model
 
 
 def _read(path: Path) -> ir.Model:
     _check_is_file(path)
     try:
-        proto = onnx.load(path)
+        proto = onnx.load(path, load_external_data=False)
+        load_external_data(proto, path.parent)
     except DecodeError:
         raise UnsupportedModelError(f"{path}: {_describe(path)}") from None
-    except (OSError, onnx.checker.ValidationError) as error:
+    except (OSError, ValueError) as error:
         raise UnsupportedModelError(
             f"{path}: its external data cannot be read ({_in_one_line(error)}); keep the .data file beside the model"
         ) from None
@@ -135,6 +139,11 @@ def _set_input_shapes(model: ir.Model, shapes: dict[str, Sequence[int]]) -> None
         if name in shapes:
             _check_shape_fits(name, shapes[name], dims)
             value.shape = ir.Shape(shapes[name])
+        elif dims is not None and 0 in dims:
+            raise UnsupportedModelError(
+                f"input {name!r} has the shape {_show(dims)}: there is nothing to compute in a dimension of 0; export "
+                "the model for an input that has elements"
+            )
         elif dims is None or not all(isinstance(dim, int) and dim > 0 for dim in dims):
             raise UsageError(
                 f"input {name!r} has the dynamic shape {_show(dims)}; "
@@ -228,6 +237,16 @@ def _trains(node: ir.Node) -> bool:
     mode = node.inputs[2] if node.op_type == "Dropout" and len(node.inputs) > 2 else None
     known = ir.convenience.get_const_tensor(mode) if mode is not None else None
     return known is not None and bool(known.numpy())
+
+
+def _check_padding(model: ir.Model) -> None:
+    for node in model.graph.all_nodes():
+        padding = node.attributes.get_string("auto_pad", "NOTSET")
+        if padding not in _AUTO_PAD:
+            raise UnsupportedModelError(
+                f"node {node.name!r} ({node.op_type}) has auto_pad {padding!r}, ONNX knows {', '.join(_AUTO_PAD)}; "
+                "export the model again"
+            )
 
 
 def _check_input_types(model: ir.Model) -> None:

@@ -57,6 +57,9 @@ def _read(path: Path) -> dict[str, Tensor]:
         content = content["state_dict"]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise UsageError(f"checkpoint {path}: holds no state dict, neither bare nor under 'state_dict'")
+    odd = next((key for key in content if not isinstance(key, str)), None)
+    if odd is not None:
+        raise UsageError(f"checkpoint {path}: its keys are names, but one is {odd!r}; save model.state_dict()")
     return content
 
 

@@ -10,6 +10,8 @@ every patch of it is like every other. These images follow three regularities of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,10 +51,12 @@ def natural_images_uint8(count: int, size: int | tuple[int, int], seed: int) -> 
     return images
 
 
-def normalize(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """[N, H, W, 3] of 0 to 255 → [N, 3, H, W] less ImageNet's mean, over its standard deviation."""
-    scale = 1 / (255 * np.array(IMAGENET_STD, np.float32))
-    shift = np.array(IMAGENET_MEAN, np.float32) / np.array(IMAGENET_STD, np.float32)
+def normalize(
+    images: NDArray[np.uint8], mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD
+) -> NDArray[np.float32]:
+    """[N, H, W, 3] of 0 to 255 → [N, 3, H, W] of 0 to 1, less `mean`, over the standard deviation `std`."""
+    scale = 1 / (255 * np.array(std, np.float32))
+    shift = np.array(mean, np.float32) / np.array(std, np.float32)
     return np.ascontiguousarray((images * scale - shift).transpose(0, 3, 1, 2), dtype=np.float32)
 
 

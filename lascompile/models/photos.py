@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from lascompile.errors import UsageError
+from lascompile.models.picture_file import read_picture
 
 _CROP = 224 / 256
 """Share of the resized image that the crop keeps, as in the evaluation of ResNets on ImageNet."""
@@ -38,11 +39,6 @@ def _image_files(directory: Path) -> list[Path]:
 
 def _load(file: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     height, width = size
-    try:
-        with Image.open(file) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UsageError(f"image {file}: cannot be read ({error}); repair or remove it") from error
     # The largest centred box of the wanted proportions, less the margin: resize and crop in one step.
-    fitted = ImageOps.fit(upright, (width, height), Image.Resampling.BILINEAR, bleed=(1 - _CROP) / 2)
+    fitted = ImageOps.fit(read_picture(file), (width, height), Image.Resampling.BILINEAR, bleed=(1 - _CROP) / 2)
     return np.asarray(fitted)

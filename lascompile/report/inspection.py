@@ -16,6 +16,7 @@ from lascompile.analysis.fill import find_fills
 from lascompile.analysis.gates import find_gates
 from lascompile.analysis.rules import RULES
 from lascompile.errors import UnsupportedModelError
+from lascompile.frontend.blame import refuses_malformed
 from lascompile.frontend.load import load_model
 from lascompile.frontend.simplify import simplify
 from lascompile.frontend.supported import find_unsupported
@@ -46,6 +47,7 @@ class Inspection:
     def to_dict(self) -> dict[str, Any]:
         """As `inspect --json` prints it."""
         return {
+            "kind": "model",
             "schema": SCHEMA,
             "inputs": [{"name": name, "shape": list(shape)} for name, shape in self.inputs.items()],
             "outputs": [{"name": name, "shape": list(shape)} for name, shape in self.outputs.items()],
@@ -55,6 +57,7 @@ class Inspection:
         }
 
 
+@refuses_malformed
 def inspect_model(
     path: str | Path,
     shapes: Mapping[str, Sequence[int]] | None = None,

@@ -12,7 +12,7 @@ import numpy as np
 from lascompile.manifest import Manifest
 from lascompile.report.activation_rates import activation_rates
 from lascompile.report.block_times import TimeReport
-from lascompile.report.output_summary import summary_json, summary_lines
+from lascompile.report.output_summary import Classes, summary_json, summary_lines
 
 SCHEMA = 1
 
@@ -31,6 +31,7 @@ class RunReport:
         times: Where the time went, if that was asked for.
         output_file: Where the outputs were written, if they were.
         pictures: Of the masks, if they were drawn.
+        classes: How many classes are told, and by which names.
     """
 
     artifact: Path
@@ -42,12 +43,13 @@ class RunReport:
     times: TimeReport | None = None
     output_file: Path | None = None
     pictures: Sequence[Path] = field(default_factory=list)
+    classes: Classes = field(default_factory=Classes)
 
     def lines(self) -> list[str]:
         """All but the times, which are tables."""
         said = [f"{self.artifact} on {self.source}, {self.threads} threads"]
         for spec, output in zip(self.manifest.outputs, self.outputs, strict=True):
-            said += summary_lines(spec, output)
+            said += summary_lines(spec, output, self.classes)
         rates = [rate for mask in self._rates() for rate in mask]
         if rates:
             said.append(
@@ -71,7 +73,8 @@ class RunReport:
             "artifact": str(self.artifact),
             "input": self.source,
             "threads": self.threads,
-            "outputs": [summary_json(spec, output) for spec, output in named],
+            "images": list(self.classes.images),
+            "outputs": [summary_json(spec, output, self.classes) for spec, output in named],
             "output_file": self.output_file and str(self.output_file),
             "masks": [
                 {"name": mask.name, "block": mask.block, "granularity": mask.granularity, "activation_rates": rates}

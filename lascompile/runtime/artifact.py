@@ -19,6 +19,8 @@ from lascompile.runtime.memory import aligned, aligned_empty, allocate_block, as
 from lascompile.runtime.pool import ThreadPool
 from lascompile.runtime.profile import Profile, Profiler
 
+_MOST_THREADS = 1024
+
 
 def load(path: str | Path, threads: int | None = None) -> Artifact:
     """Load the artifact folder `path`.
@@ -113,7 +115,7 @@ class Artifact:
         """Run the model under the given mask decisions, which must be complete, instead of its maskers'.
 
         Raises:
-            UsageError: A mask is missing, unknown, or of the wrong shape.
+            UsageError: A mask is missing, unknown, of the wrong shape, or holds anything but 0 and 1.
         """
         self._check_masks(masks)
         with self._contexts.lent() as context:
@@ -184,6 +186,10 @@ class Artifact:
             given = np.shape(masks[name])
             if given != tuple(shape):
                 raise UsageError(f"mask {name!r} is {_show(given)}, but {_show(shape)} is needed")
+            values = np.asarray(masks[name])
+            wrong = values[(values != 0) & (values != 1)] if values.dtype.kind in "biuf" else values.ravel()
+            if wrong.size:
+                raise UsageError(f"mask {name!r} holds {wrong.ravel()[0]!r}, but a decision is 0 or 1")
 
 
 def _check_version(path: Path, manifest: Manifest) -> None:
@@ -212,6 +218,8 @@ def _checked_threads(threads: int | None) -> int:
         return default_threads()
     if threads < 1:
         raise UsageError(f"threads is {threads}, but at least 1 is needed")
+    if threads > _MOST_THREADS:
+        raise UsageError(f"threads is {threads}, but at most {_MOST_THREADS} are possible")
     return threads
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from lascompile.errors import UnsupportedModelError
 from lascompile.frontend.counterpart import model_bytes
 from lascompile.silent_onnxruntime import onnxruntime
 
@@ -37,7 +38,13 @@ class Reference:
         options.log_severity_level = _ERRORS_ONLY
         # onnxruntime and the artifact take turns: threads that spin in between only take the other's time.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(model_bytes(model), options, providers=["CPUExecutionProvider"])
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model_bytes(model), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # a type for each status, with no parent of their own
+            reason = str(error).strip().splitlines()[0]
+            raise UnsupportedModelError(f"onnxruntime cannot load the model ({reason}); export it again") from error
         self._inputs = [value.name for value in self._session.get_inputs()]
         self._names = [value.name for value in self._session.get_outputs()]
         self._outputs = outputs

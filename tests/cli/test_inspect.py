@@ -246,7 +246,7 @@ def test_an_artifact_tells_what_computes_each_convolution(artifact: Path, capsys
 
 def test_an_artifact_as_json_is_its_manifest(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
     printed = Printed(capsys, artifact, "--json")
-    assert json.loads(printed.out) == json.loads((artifact / MANIFEST_NAME).read_text())
+    assert json.loads(printed.out) == {"kind": "artifact", **json.loads((artifact / MANIFEST_NAME).read_text())}
 
 
 def test_options_that_an_artifact_has_no_use_for(artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:

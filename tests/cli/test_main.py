@@ -237,3 +237,22 @@ def test_a_full_disk_behind_the_output_is_one_line():
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([*PYTHON, "--version"], stdout=full, stderr=subprocess.PIPE, check=False)
     assert (done.returncode, done.stderr) == (1, b"lascompile: error: the disk is full\n")
+
+
+def test_a_closed_output_is_nowhere():
+    for closed in (">&-", "2>&-", ">&- 2>&-"):
+        command = f"{sys.executable} -m lascompile --version {closed}"
+        done = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_an_output_that_knows_few_characters(encoding):
+    """Tables have lines, and models have names."""
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run([*PYTHON, "doctor"], env=environment, capture_output=True, check=False)
+    assert done.returncode in (0, 4)
+    assert b"bug" not in done.stderr
+    missing = subprocess.run([*PYTHON, "inspect", "nön→e.onnx"], env=environment, capture_output=True, check=False)
+    assert missing.returncode == 2
+    assert missing.stderr.count(b"\n") == 1 and b"no such file" in missing.stderr

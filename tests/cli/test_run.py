@@ -153,13 +153,13 @@ def test_pictures_of_the_masks(here, capsys):
 
 BAD_INPUTS = {
     "nothing.npy": (None, "no such file; give an .npy, .npz, .png or .jpg file"),
-    ".": (None, "is a folder; give an .npy, .npz, .png or .jpg file"),
+    ".": (None, "holds no .jpg, .png or other image"),
     "x.txt": (b"1 2 3", "unknown ending '.txt'; give an .npy, .npz, .png or .jpg file"),
     "x": (b"", "unknown ending ''"),
     "text.npy": (b"1 2 3", "not a NumPy array (it holds Python objects, or is not of this format); write it with"),
     "empty.npy": (b"", "not a NumPy array ("),
     "text.npz": (b"1 2 3", "not a NumPy archive ("),
-    "text.png": (b"1 2 3", "cannot be read as an image ("),
+    "text.png": (b"1 2 3", "cannot be read ("),
 }
 
 
@@ -168,7 +168,8 @@ def test_an_input_that_cannot_be_read(here, capsys, name):
     content, says = BAD_INPUTS[name]
     if content is not None:
         (here / name).write_bytes(content)
-    assert error_of(capsys, 2, "--input", name).startswith(f"input {name}: {says}")
+    what = "image" if name.endswith(".png") else "input"
+    assert error_of(capsys, 2, "--input", name).startswith(f"{what} {name}: {says}")
 
 
 def test_outputs_do_not_replace_a_pipe(here, capsys):
@@ -179,6 +180,19 @@ def test_outputs_do_not_replace_a_pipe(here, capsys):
 
 def test_objects_are_not_unpickled(here, capsys):
     np.save("x.npy", np.array([{}]), allow_pickle=True)
+    assert error_of(capsys, 2, "--input", "x.npy").startswith("input x.npy: not a NumPy array (")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr': '<f4', 'shape': (",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (9" + b"9" * 40 + b",)}",
+        b"\0",
+    ],
+)
+def test_an_array_with_a_malformed_header(here, capsys, header):
+    (here / "x.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
     assert error_of(capsys, 2, "--input", "x.npy").startswith("input x.npy: not a NumPy array (")
 
 
@@ -196,7 +210,8 @@ def test_a_truncated_file(here, capsys, ending):
         Image.fromarray(natural_images_uint8(1, 64, seed=0)[0]).save("x.png")
     path = here / f"x{ending}"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert error_of(capsys, 2, "--input", path.name).startswith(f"input x{ending}: ")
+    what = "image" if ending == ".png" else "input"
+    assert error_of(capsys, 2, "--input", path.name).startswith(f"{what} x{ending}: ")
 
 
 def test_names_in_an_archive_must_be_those_of_the_inputs(here, capsys):

@@ -113,3 +113,9 @@ def test_files_that_are_no_checkpoints_are_refused(tmp_path, write, message):
         load_checkpoint(make(), path)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_keys_that_are_no_names(tmp_path):
+    torch.save({0: torch.zeros(1)}, tmp_path / "c.pt")
+    with pytest.raises(UsageError, match="its keys are names, but one is 0; save model.state_dict"):
+        load_checkpoint(make(), tmp_path / "c.pt")

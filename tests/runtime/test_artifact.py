@@ -142,6 +142,9 @@ MASK = np.zeros((2, 1, 4, 4), bool)
     ("masks", "says"),
     [
         ({"m0": MASK}, r"masks must name every decision: missing \['m1'\], unknown \[\]"),
+        ({"m0": MASK, "m1": MASK + np.nan}, r"mask 'm1' holds .*nan.*, but a decision is 0 or 1"),
+        ({"m0": MASK + 7, "m1": MASK}, r"mask 'm0' holds .*, but a decision is 0 or 1"),
+        ({"m0": np.full(MASK.shape, "on"), "m1": MASK}, r"mask 'm0' holds .*on.*, but a decision is 0 or 1"),
         ({"m0": MASK, "m1": MASK, "z": MASK}, r"masks must name every decision: missing \[\], unknown \['z'\]"),
         ({"m0": MASK, "m1": MASK[:1]}, "mask 'm1' is 1x1x4x4, but 2x1x4x4 is needed"),
         ({"m0": np.True_, "m1": MASK}, "mask 'm0' is a scalar, but 2x1x4x4 is needed"),

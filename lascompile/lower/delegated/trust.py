@@ -84,7 +84,7 @@ def _runner(module: tvm.IRModule) -> Callable[[Sequence[np.ndarray]], list[np.nd
     machine = relax.VirtualMachine(executable, tvm.cpu())
 
     def run(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        result = machine["main"](*(tvm.runtime.tensor(np.ascontiguousarray(array)) for array in arrays))
+        result = machine["main"](*(tvm.runtime.tensor(np.asarray(array, order="C")) for array in arrays))
         tensors = [result] if isinstance(result, tvm.runtime.Tensor) else list(result)
         return [tensor.numpy() for tensor in tensors]
 
