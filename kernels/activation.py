@@ -37,6 +37,15 @@ def _elu(x: Expr, alpha: float | str) -> Expr:
     return tirx.Select(x < _f(0), _f(alpha) * (tirx.exp(x) - _f(1)), x)
 
 
+def _selu(x: Expr, alpha: float | str, gamma: float | str) -> Expr:
+    return _f(gamma) * tirx.Select(x < _f(0), _f(alpha) * (tirx.exp(x) - _f(1)), x)
+
+
+def _softplus(x: Expr) -> Expr:
+    """log(1 + exp(x)), whose exponential does not overflow."""
+    return at_least(x, 0.0) + tirx.log(_f(1) + tirx.exp(-tirx.abs(x)))
+
+
 ACTIVATIONS: dict[str, Callable[..., Expr]] = {
     "relu": lambda x: at_least(x, 0.0),
     "clip": _clip,
@@ -46,6 +55,10 @@ ACTIVATIONS: dict[str, Callable[..., Expr]] = {
     "hard_swish": lambda x: x * _hard_sigmoid(x, 1 / 6, 0.5),
     "tanh": tirx.tanh,
     "elu": _elu,
+    "selu": _selu,
+    "softplus": _softplus,
+    "softsign": lambda x: x / (_f(1) + tirx.abs(x)),
+    "erf": tirx.erf,
     "neg": lambda x: -x,
     "abs": tirx.abs,
 }
@@ -55,6 +68,7 @@ BINARY: dict[str, Callable[[Expr, Expr], Expr]] = {
     "Sub": lambda a, b: a - b,
     "Mul": lambda a, b: a * b,
     "Div": lambda a, b: a / b,
+    "PRelu": lambda a, b: tirx.Select(a < _f(0), a * b, a),
     # NaN in either operand comes out: the first select yields a unless it is larger or smaller than b.
     "Max": lambda a, b: tirx.Select(tirx.isnan(b), b, tirx.Select(a < b, b, a)),
     "Min": lambda a, b: tirx.Select(tirx.isnan(b), b, tirx.Select(a > b, b, a)),

@@ -17,6 +17,10 @@ _BY_OPERATOR: dict[str, tuple[str, tuple[tuple[str, float], ...]]] = {
     "HardSwish": ("hard_swish", ()),
     "Tanh": ("tanh", ()),
     "Elu": ("elu", (("alpha", 1.0),)),
+    "Selu": ("selu", (("alpha", 1.67326319217681884765625), ("gamma", 1.05070102214813232421875))),
+    "Softplus": ("softplus", ()),
+    "Softsign": ("softsign", ()),
+    "Erf": ("erf", ()),
     "Neg": ("neg", ()),
     "Abs": ("abs", ()),
 }

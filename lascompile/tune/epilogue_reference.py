@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -47,6 +48,10 @@ ACTIVATIONS: dict[str, Callable[..., np.ndarray]] = {
     "hard_swish": lambda x: x * _hard_sigmoid(x, 1 / 6, 0.5),
     "tanh": np.tanh,
     "elu": lambda x, alpha: np.where(x < 0, alpha * np.expm1(x), x),
+    "selu": lambda x, alpha, gamma: gamma * np.where(x < 0, alpha * np.expm1(x), x),
+    "softplus": lambda x: np.logaddexp(x, 0.0),
+    "softsign": lambda x: x / (1 + np.abs(x)),
+    "erf": np.vectorize(math.erf),
     "neg": np.negative,
     "abs": np.abs,
 }

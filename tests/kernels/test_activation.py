@@ -54,6 +54,11 @@ UNARY: dict[str, dict[str, Any]] = {
     "Tanh": {},
     "Elu": {},
     "Elu 0.3": {"alpha": 0.3},
+    "Selu": {},
+    "Selu 0.3": {"alpha": 0.3, "gamma": 2.0},
+    "Softplus": {},
+    "Softsign": {},
+    "Erf": {},
     "Neg": {},
     "Abs": {},
     "Identity": {},
@@ -65,7 +70,7 @@ CLIPS: dict[str, Sequence[float | None]] = {
     "neither": (),
     "nothing fits": (2, 1),
 }
-BINARY = ("Add", "Sub", "Mul", "Div", "Max", "Min")
+BINARY = ("Add", "Sub", "Mul", "Div", "Max", "Min", "PRelu")
 
 
 def model_of(operator: str, *inputs: str, net: Net | None = None, **attributes: Any) -> onnx.ModelProto:

@@ -16,11 +16,15 @@ UNARY = (
     "HardSwish",
     "Tanh",
     "Elu",
+    "Selu",
+    "Softplus",
+    "Softsign",
+    "Erf",
     "Identity",
     "Neg",
     "Abs",
 )
-BINARY = ("Add", "Sub", "Mul", "Div", "Max", "Min")
+BINARY = ("Add", "Sub", "Mul", "Div", "Max", "Min", "PRelu")
 OPERATORS = (*UNARY, *BINARY)
 
 
