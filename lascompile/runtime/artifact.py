@@ -151,14 +151,16 @@ class Artifact:
             *(as_tensor(arrays[view.position].reshape(view.shape)) for view in self.manifest.input_views),
             *(as_tensor(outputs[view.position].reshape(view.shape)) for view in self.manifest.output_views),
         ]
-        with self._pool.entered(self.threads):
-            try:
-                function(*arguments, self._constants, context.tensors)
-            except (RuntimeError, ValueError, TypeError) as error:  # TVM compares shapes and types with its own
-                reason = str(error).strip().splitlines()[-1]
-                raise ArtifactError(
-                    f"{self.path}: the library does not take what its manifest says ({reason}); build it again"
-                ) from None
+        self._pool.enter(self.threads)
+        try:
+            function(*arguments, self._constants, context.tensors)
+        except (RuntimeError, ValueError, TypeError) as error:  # TVM compares shapes and types with its own
+            reason = str(error).strip().splitlines()[-1]
+            raise ArtifactError(
+                f"{self.path}: the library does not take what its manifest says ({reason}); build it again"
+            ) from None
+        finally:
+            self._pool.leave()
         return outputs
 
     def _checked_inputs(self, inputs: tuple[Any, ...]) -> list[np.ndarray]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Context = TypeVar("Context")
@@ -52,14 +51,9 @@ class Contexts(Generic[Context]):
         self._lock = threading.Lock()
         _all.add(self)
 
-    @contextlib.contextmanager
-    def lent(self) -> Iterator[Context]:
-        """A context that is nobody else's inside."""
-        context = self._take()
-        try:
-            yield context
-        finally:
-            self._give_back(context)
+    def lent(self) -> _Lent[Context]:
+        """As a context manager: a context that is nobody else's inside."""
+        return _Lent(self)
 
     @property
     def idle(self) -> Context:
@@ -72,7 +66,8 @@ class Contexts(Generic[Context]):
         self._waiting.clear()
         self._made = len(self._free)
 
-    def _take(self) -> Context:
+    def take(self) -> Context:
+        """One that is the caller's until `give_back`."""
         waiter: _Waiter[Context] | None = None
         with self._lock:
             if self._free:
@@ -109,10 +104,11 @@ class Contexts(Generic[Context]):
                 if waiter in self._waiting:
                     self._waiting.remove(waiter)
             if waiter.given is not None:
-                self._give_back(waiter.given)
+                self.give_back(waiter.given)
             raise
 
-    def _give_back(self, context: Context) -> None:
+    def give_back(self, context: Context) -> None:
+        """The end of `take`."""
         with self._lock:
             if self._waiting and time.monotonic() - self._waiting[0].since > _PATIENCE_S:
                 first = self._waiting.popleft()
@@ -122,6 +118,22 @@ class Contexts(Generic[Context]):
             self._free.append(context)
             if self._waiting:
                 self._waiting[0].wake()
+
+
+class _Lent(Generic[Context]):
+    """Written out, since a generator would take as long as a small kernel."""
+
+    __slots__ = ("_contexts", "_context")
+
+    def __init__(self, contexts: Contexts[Context]) -> None:
+        self._contexts = contexts
+
+    def __enter__(self) -> Context:
+        self._context = self._contexts.take()
+        return self._context
+
+    def __exit__(self, *_: object) -> None:
+        self._contexts.give_back(self._context)
 
 
 _all: weakref.WeakSet[Contexts] = weakref.WeakSet()

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import _ctypes
-import contextlib
 import ctypes
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 
 
 class ThreadPool:
-    """The pool that was linked into the library `path`. All who load that file in a process share it."""
+    """The pool that was linked into the library `path`. All who load that file in a process share it.
+
+    Attributes:
+        enter: `enter(threads)`: what the calling thread launches until `leave()` runs on so many threads, itself
+            included; on fewer where it may not use as many CPUs, or where others call at the same time.
+        leave: The end of that.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._library = ctypes.CDLL(str(path.resolve()))
+        # These are short: not worth giving Python's lock to another thread, and getting it back from that.
+        self._library = ctypes.PyDLL(str(path.resolve()))
+        self.enter = self._library.lascompile_pool_enter
+        self.leave = self._library.lascompile_pool_leave
         weakref.finalize(self, _close, self._library).atexit = False
-
-    @contextlib.contextmanager
-    def entered(self, threads: int) -> Iterator[None]:
-        """What the calling thread launches inside runs on `threads` threads, itself included.
-
-        On fewer where it may not use as many CPUs, or where others call at the same time.
-        """
-        self._library.lascompile_pool_enter(threads)
-        try:
-            yield
-        finally:
-            self._library.lascompile_pool_leave()
 
     @property
     def workers(self) -> int:
@@ -36,7 +31,7 @@ class ThreadPool:
         return count
 
 
-def _close(library: ctypes.CDLL) -> None:
+def _close(library: ctypes.PyDLL) -> None:
     """Nobody calls any more; others who have loaded the file get new threads when they do."""
     library.lascompile_pool_stop()
     _ctypes.dlclose(library._handle)
