@@ -158,13 +158,16 @@ def _from(begin: float, say: ProgressCallback) -> ProgressCallback:
 
 
 def _read_target(text: str, mcpu: str) -> Target:
-    """The target, refused if it is a GPU: before its spelling is checked, so that nobody mends that in vain."""
-    from lascompile.target import parse_target
+    """The target, refused if it is a GPU."""
+    from lascompile.target import parse_targets
 
-    chosen = None if text.split()[:1] == ["cuda"] else parse_target(text, mcpu)
-    if chosen is None or chosen.kind != "llvm":
-        raise DeviceError(f"target {text} is known, but code is generated for CPUs only so far: use --target llvm")
-    return chosen
+    target, *others = parse_targets(text, mcpu)
+    if target.kind != "llvm":
+        archs = ",".join(each.name for each in (target, *others))
+        raise DeviceError(
+            f"target cuda -arch={archs} is known, but code is generated for CPUs only so far: use --target llvm"
+        )
+    return target
 
 
 def _require_dynamic(blocks: Sequence[Block]) -> None:

@@ -8,7 +8,16 @@ import pytest
 from lascompile import cpu
 from lascompile.cpu import cpu_supports, physical_cores
 from lascompile.errors import DeviceError, UsageError
-from lascompile.target import CpuTarget, CudaTarget, Target, check_runs_here, parse_target, parsing, runs_here
+from lascompile.target import (
+    CpuTarget,
+    CudaTarget,
+    Target,
+    check_runs_here,
+    parse_target,
+    parse_targets,
+    parsing,
+    runs_here,
+)
 
 AARCH64 = "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a78"
 
@@ -48,6 +57,32 @@ def test_what_schedules_ask_of_a_gpu(arch, capability, shared, threads):
     assert isinstance(found, CudaTarget) and found.capability == capability
     assert (found.limits.shared_bytes, found.limits.threads) == (shared, threads)
     assert found.limits.block_shared_bytes <= found.limits.shared_bytes
+
+
+@pytest.mark.parametrize(
+    ("arch", "archs"),
+    [
+        ("sm_62", ["sm_62"]),
+        ("8.7", ["sm_87"]),
+        ("90", ["sm_90"]),
+        ("sm_90a", ["sm_90a"]),
+        ("12.0,sm_100", ["sm_120", "sm_100"]),
+        ("jetson-tx2,v100,jetson-xavier", ["sm_62", "sm_70", "sm_72"]),
+        ("A100,rtx3090,jetson-orin,H100", ["sm_80", "sm_86", "sm_87", "sm_90"]),
+        ("sm_70, sm_87,7.0", ["sm_70", "sm_87"]),
+        ("nvidia/jetson-agx-xavier,8.9", ["sm_72", "sm_89"]),
+        ("sm_62,sm_70,sm_72,7.5,80,86,87,89,90", [f"sm_{n}" for n in (62, 70, 72, 75, 80, 86, 87, 89, 90)]),
+    ],
+)
+def test_spellings_of_architectures(arch, archs):
+    found = parse_targets(f"cuda '-arch={arch}'")
+    assert found == tuple(CudaTarget(each) for each in archs)
+    assert all(target.limits for target in found)
+
+
+def test_one_target_is_several_of_one():
+    assert parse_targets("llvm -mcpu=haswell") == (parse_target("llvm -mcpu=haswell"),)
+    assert parse_target("cuda -arch=jetson-orin") == CudaTarget("sm_87")
 
 
 def test_a_gpu_newer_than_the_table_may_ask_for_what_the_newest_one_may():
@@ -100,7 +135,12 @@ def test_attributes_change_what_a_cpu_must_have():
         (('{"kind": "llvm", "mattr": [1]}',), "cannot read 1 in mattr"),
         (("llvm -mcpu=haswell", "znver4"), "give one of them"),
         (("cuda",), "write it as 'cuda -arch=sm_70'"),
-        (("cuda -arch=compute_70",), "no such GPU architecture 'compute_70'"),
+        (("cuda -arch=compute_70",), "no such GPU architecture 'compute_70' (sm_62, 8.7, one of TVM's tags, or v100, "),
+        (("cuda -arch=jetson-orinn",), "no such GPU architecture 'jetson-orinn' (did you mean jetson-orin"),
+        (("cuda -arch=sm_70,",), "no such GPU architecture ''"),
+        (("cuda -arch=raspberry-pi/4b-aarch64",), "no such GPU architecture 'raspberry-pi/4b-aarch64'"),
+        (("cuda -arch=5.2",), "GPU architecture '5.2': too old, the oldest that code is made for is sm_53"),
+        (("cuda -arch=sm_70,sm_87",), "names several architectures (sm_70, sm_87): give one of them"),
         (("vulkan",), "no such kind 'vulkan' (allowed: llvm, cuda)"),
         (("llvm", "hasswell"), "(did you mean haswell?)"),
         (("llvm -mtriple=aarch64-linux-gnu -mcpu=haswell",), "LLVM knows none of that name for aarch64-linux-gnu"),

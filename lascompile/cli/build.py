@@ -21,6 +21,7 @@ from lascompile.cli.console import output_console
 from lascompile.cli.json_output import to_json
 from lascompile.cli.measured_folder import add_folder_argument
 from lascompile.cli.shapes import add_shape_argument, parse_shapes
+from lascompile.cli.target_arguments import add_target_arguments, target_text
 
 if TYPE_CHECKING:
     from lascompile.manifest import Manifest
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `build`."""
     parser.add_argument("model", type=Path, help="the ONNX file")
     parser.add_argument("-o", "--output", type=Path, help="the artifact folder (default: MODEL.lasc)")
-    parser.add_argument("--target", default="llvm", help="llvm, llvm with options, or a JSON target (default: llvm)")
+    add_target_arguments(parser)
     parser.add_argument("--mcpu", default="native", help="the CPU by LLVM's name (default: this one)")
     parser.add_argument("--threads", type=numbers.threads, help="threads to schedule for (default: physical cores)")
     parser.add_argument(
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         folder = build_artifact(
             args.model,
             args.output,
-            target=args.target,
+            target=target_text(args),
             mcpu=args.mcpu,
             threads=args.threads,
             numerics=args.numerics,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lascompile.cli import numbers
 from lascompile.cli.names import names
 from lascompile.cli.shapes import add_shape_argument
+from lascompile.cli.target_arguments import add_target_arguments, target_text
 from lascompile.errors import DeviceError, UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from lascompile.tune.fleet import Fleet
     from lascompile.tune.tasks import Setting
 
-_TARGET_OPTIONS = ("arch", "mcpu", "mtriple", "mattr")
 _INPUT_SIZE = 224
 _COUNTS = ("threads", "batch", "input_size", "jobs")
 _LARGEST_SEED = 2**32 - 1
@@ -45,10 +45,7 @@ def add_network_arguments(parser: argparse.ArgumentParser, rates: Sequence[float
 def add_device_arguments(parser: argparse.ArgumentParser) -> None:
     """Where kernels will run, and what measures them."""
     where = parser.add_argument_group("where it will run")
-    where.add_argument("--target", default="llvm", help="llvm or cuda with options, a TVM tag, or a JSON target")
-    for option in _TARGET_OPTIONS:
-        # As TVM spells them: --target cuda -arch=sm_70, with no quotes.
-        where.add_argument(f"-{option}", dest=f"target_{option}", help=argparse.SUPPRESS)
+    add_target_arguments(where)
     where.add_argument("--threads", type=numbers.threads, help="threads of a kernel (default: physical cores)")
     where.add_argument("--device", metavar="NAME", help="as records name it (default: the CPU's name, or --key)")
     where.add_argument("--tracker", metavar="HOST:PORT", help="measure on boards that have registered there")
@@ -88,13 +85,10 @@ def read_target(args: argparse.Namespace) -> Target:
     """
     from lascompile.target import check_runs_here, parse_target
 
-    options = {name: getattr(args, f"target_{name}") for name in _TARGET_OPTIONS}
-    text = " ".join([args.target, *(f"-{name}={value}" for name, value in options.items() if value)])
-    # Before the spelling of a GPU is checked, so that nobody mends that in vain.
-    target = None if text.split()[:1] == ["cuda"] else parse_target(text)
-    if target is None or target.kind != "llvm":
+    target = parse_target(target_text(args))
+    if target.kind != "llvm":
         raise DeviceError(
-            f"target {text} is known, but there are no schedule spaces for CUDA yet, so nothing to {args.command}: "
+            f"target {target} is known, but there are no schedule spaces for CUDA yet, so nothing to {args.command}: "
             "use --target llvm"
         )
     if args.tracker is None and not args.dry_run:

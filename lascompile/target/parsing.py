@@ -11,6 +11,7 @@ from lascompile.cpu import ARM_FEATURES, X86_FEATURES, host_features, processor
 from lascompile.errors import UsageError
 from lascompile.target.base import Target
 from lascompile.target.cpu_target import CpuTarget
+from lascompile.target.cuda_archs import read_archs
 from lascompile.target.cuda_target import CudaTarget
 
 KINDS = ("llvm", "cuda")
@@ -20,12 +21,26 @@ _FAMILIES = {"x86_64": X86_FEATURES, "aarch64": ARM_FEATURES}
 
 
 def parse_target(text: str, mcpu: str = NATIVE) -> Target:
-    """Reads a target as users write it.
+    """Reads a target as users write it, where there can be only one.
+
+    Raises:
+        UsageError: As `parse_targets`, or `text` names several architectures.
+    """
+    target, *others = parse_targets(text, mcpu)
+    if others:
+        named = ", ".join(each.name for each in (target, *others))
+        raise UsageError(f"target {text!r} names several architectures ({named}): give one of them")
+    return target
+
+
+def parse_targets(text: str, mcpu: str = NATIVE) -> tuple[Target, ...]:
+    """Reads targets as users write them: one, but for a GPU's, which may name several architectures.
 
     `text` is a kind (`llvm`), a kind with options (`llvm -mcpu=haswell`, `cuda -arch=sm_70`), a JSON object
     (`{"kind": "llvm", "mcpu": "haswell"}`) or one of TVM's tags (`nvidia/jetson-tx2`). `mcpu` fills in the
     CPU where `text` names none; `native` is the CPU of this machine, with exactly the instruction sets that
-    the system reports, whatever LLVM believes of a CPU of that name.
+    the system reports, whatever LLVM believes of a CPU of that name. A GPU's architecture may be written as `sm_87`,
+    `8.7`, `jetson-orin` or a tag, and several with commas between them.
 
     Raises:
         UsageError: `text` cannot be read, names a kind, tag or CPU that there is not, or contradicts `mcpu`.
@@ -37,11 +52,11 @@ def parse_target(text: str, mcpu: str = NATIVE) -> Target:
         allowed = ", ".join(_OPTIONS[kind])
         raise UsageError(f"target {text!r}: unknown option {', '.join(unknown)} ({kind} has: {allowed})")
     if kind == "cuda":
-        return _cuda_target(text, spec.get("arch"))
+        return _cuda_targets(text, spec.get("arch"))
     named = spec.get("mcpu", mcpu)
     if mcpu != NATIVE and named != mcpu:
         raise UsageError(f"target {text!r} names the CPU {named!r}, --mcpu {mcpu!r}: give one of them")
-    return _llvm_target(named, spec.get("mtriple", ""), tuple(spec.get("mattr", ())))
+    return (_llvm_target(named, spec.get("mtriple", ""), tuple(spec.get("mattr", ()))),)
 
 
 def _read_spec(text: str) -> dict[str, Any]:
@@ -109,12 +124,13 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, str) else [str(item) for item in value]
 
 
-def _cuda_target(text: str, arch: str | None) -> CudaTarget:
+def _cuda_targets(text: str, arch: str | None) -> tuple[CudaTarget, ...]:
     if not arch:
         raise UsageError(f"target {text!r} names no GPU architecture: write it as 'cuda -arch=sm_70'")
-    if not (arch.startswith("sm_") and arch[3:].rstrip("a").isdigit()):
-        raise UsageError(f"target {text!r}: no such GPU architecture {arch!r} (sm_62, sm_70, sm_87 ...)")
-    return CudaTarget(arch)
+    try:
+        return tuple(CudaTarget(each) for each in read_archs(arch))
+    except UsageError as error:
+        raise UsageError(f"target {text!r}: {error}") from None
 
 
 def _llvm_target(mcpu: str, mtriple: str, mattr: tuple[str, ...]) -> CpuTarget:

@@ -38,7 +38,7 @@ CUDA_MISSING = "is known, but there are no schedule spaces for CUDA yet, so noth
     [
         ("cuda", "-arch=sm_70"),
         ("cuda -arch=sm_70",),
-        ("cuda",),
+        ("cuda", "-arch=jetson-orin"),
         ("nvidia/jetson-tx2",),
         ('{"kind": "cuda", "arch": "sm_70"}',),
     ],
