@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from lascompile.frontend.built_from import load_built_from
 from lascompile.frontend.impose import ImposedDecision, impose_decisions
 from lascompile.frontend.simplify import simplify
 from lascompile.verify.compare import TIE_TOLERANCE, TOLERANCE, Findings, compare_decisions, compare_outputs
+from lascompile.verify.dense_ties import DenseTies
 from lascompile.verify.file_reference import has_all, outcomes_of_file
 from lascompile.verify.nan_bounds import defines_nans, fewest_nans, most_nans, reaches
 from lascompile.verify.reference import Computed, Reference
@@ -90,6 +91,9 @@ def verify(
     strange = [run for run, outcome in zip(runs, outcomes, strict=True) if _meets_nan(run, outcome)]
     bounds = _nan_bounds(model, reaches(manifest.steps, manifest.target["kind"]), names, strange, threads)
     cases = [judge(run, *bounds.get(run.name, (outcome,))) for run, outcome in zip(runs, outcomes, strict=True)]
+    if not all(case.passed for case in cases):
+        ties = DenseTies(model, names, config.tie_tolerance, threads)
+        cases = [judge.settled(run, case, ties) for run, case in zip(runs, cases, strict=True)]
     return VerifyReport(
         artifact=manifest.onnx["name"],
         onnx=str(onnx_path),
@@ -143,6 +147,14 @@ class _Judge:
     decisions: dict[str, ImposedDecision]
     output_names: list[str]
     defines_nans: bool
+
+    def settled(self, run: Run, case: CaseResult, ties: DenseTies) -> CaseResult:
+        """`case`, or, where ties among the decisions of dense masks explain what differs, the case with those."""
+        found = None if case.passed or run.kind == "nan" else ties.settle(run)
+        if found is None:
+            return case
+        again = self(run, found[0])
+        return replace(again, ties=[*again.ties, *found[1]]) if again.passed else case
 
     def __call__(self, run: Run, most: Computed, fewest: Computed | None = None) -> CaseResult:
         found = Findings(failures=list(run.failures))

@@ -98,7 +98,7 @@ class Draft(Net):
         """Between two numbers, which are attributes before opset 11."""
         if self.opset >= 11:
             return self.add("Clip", x, self.number(low), self.number(high))
-        return self.add("Clip", x, min=low, max=high)
+        return self.add("Clip", x, min=float(low), max=float(high))
 
     def part(self, x: str, start: int, end: int, axis: int) -> str:
         """From `start` to `end` along an axis; attributes before opset 10."""
@@ -145,7 +145,7 @@ class Draft(Net):
             self.weight(3, 2)
         model = self.network(*outputs, inputs=self.inputs)
         model.opset_import[0].version = self.opset
-        model.ir_version = 10 if self.opset >= 21 else 8
+        model.ir_version = 11 if self.opset >= 23 else 10 if self.opset >= 21 else 8
         return model
 
 

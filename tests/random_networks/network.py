@@ -11,7 +11,7 @@ from tests.random_networks.joins import join, steady
 from tests.random_networks.layers import layer
 from tests.random_networks.source import DrawnSource, SeededSource, Source
 
-OPSETS = (17, 18, 13, 11, 12, 14, 15, 16, 19, 20, 21, 22)
+OPSETS = (17, 18, 13, 11, 12, 14, 15, 16, 19, 20, 21, 22, 23, 24, 25)
 SIDES = (8, 4, 7, 1, 12, 5, 2, 6, 9, 13, 3)
 
 
