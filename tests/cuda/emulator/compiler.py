@@ -36,21 +36,36 @@ def kernel_program(code: str, mode: str, name: str) -> Path:
     return _kept("program", code, flags, lambda source, out: _link_program(source, out, flags, mode))
 
 
-def kernel_library(code: str) -> Path:
-    """The kernels of `code` as a shared library, for whoever has the runtime loaded already."""
-    flags = ("-O2", *_COMMON, "-shared")
-    return _kept("library", code, flags, lambda source, out: _run([*flags, "-x", "c++", str(source), "-o", str(out)]))
+def kernel_library(code: str, mode: str = "fast") -> Path:
+    """The kernels of the rewritten `code` as a shared library, for a process that has the runtime; not for `bounds`."""
+    flags = (*MODES[mode], *_COMMON)
+
+    def make(source: Path, out: Path) -> None:
+        part = out.with_suffix(".o")
+        _compile(source, part, flags)
+        _run(["-shared", str(part), "-o", str(out)])  # without -fsanitize, whose runtime ours takes the place of
+
+    return _kept("library", code, flags, make)
 
 
-def runtime_objects() -> list[str]:
-    """The runtime, compiled without instrumentation; main.cpp comes last."""
-    return [str(_object(name)) for name in (*_RUNTIME, "main.cpp")]
+def driver_library(source: Path, include: Path) -> Path:
+    """The fake driver `source` and the emulator's runtime as one library; `include` has NVIDIA's headers."""
+    flags = ("-O2", "-std=c++20", "-fPIC", "-w", f"-I{include}", f"-idirafter{HERE / 'include'}")
+    link = ("-shared", "-Wl,-soname,libcuda.so.1", "-ldl")
+
+    def make(copy: Path, out: Path) -> None:
+        part = out.with_suffix(".o")
+        _compile(copy, part, flags)
+        _run([str(part), *(str(_object(name)) for name in _RUNTIME), *link, "-o", str(out)])
+
+    return _kept("driver", source.read_text(encoding="utf-8"), (*flags, *link), make)
 
 
 def _link_program(source: Path, out: Path, flags: tuple[str, ...], mode: str) -> None:
     part = out.with_suffix(".o")
     _compile(source, part, flags)
-    _run([*_LINK.get(mode, ()), str(part), *runtime_objects(), "-o", str(out), "-ldl"])
+    objects = [_object(name) for name in (*_RUNTIME, "main.cpp")]
+    _run([*_LINK.get(mode, ()), str(part), *map(str, objects), "-o", str(out), "-ldl"])
     part.unlink()
 
 
