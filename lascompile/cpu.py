@@ -158,6 +158,15 @@ def cpu_model() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def cpu_family() -> int:
+    """The number of the family that an x86 CPU tells, 0 where there is none."""
+    try:
+        families = _cpuinfo_fields("cpu family")
+    except OSError:
+        families = []
+    return int(families[0]) if families and families[0].isdigit() else 0
+
+
 def physical_cores() -> int:
     """Cores this process may use: hyper-threads count once, affinity masks and cgroup quotas are obeyed."""
     usable = _usable_cpus()

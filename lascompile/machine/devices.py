@@ -126,6 +126,9 @@ _ROWS = (
     _cpu("zen4", "znver4", 2, 16, 1, 3650, 40, 24, 1024, 32768, 160,
          "AMD Zen 4 optimisation guide 57647 (one 512-bit multiply-add a cycle); clock and bandwidths as measured on "
          "two cores of an EPYC (docs/performance.md)"),
+    _cpu("zen5", "znver5", 2, 16, 2, 3980, 40, 24, 1024, 32768, 160,
+         "AMD Zen 5 optimisation guide 58455 (two 512-bit multiply-adds a cycle); clock from a measured peak of 510 "
+         "GFLOP/s on two cores of an EPYC, bandwidths as of Zen 4"),
     _cpu("emerald-rapids", "emeraldrapids", 2, 16, 2, 3200, 34, 18, 2048, 262144, 90,
          "Intel optimisation reference manual 248966; clock and bandwidths as measured on two cores of a Xeon "
          "(docs/performance.md)", {"bfloat16": 512}),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lascompile.cpu import cpu_model, host_features, physical_cores, processor
+from lascompile.cpu import cpu_family, cpu_model, host_features, physical_cores, processor
 from lascompile.machine.devices import DEVICES
 from lascompile.machine.sheet import DataSheet
+
+_ZEN = {25: "zen4", 26: "zen5"}
+"""By the family that AMD's CPUs with AVX-512 tell."""
 
 HOST = "host"
 """What users call it."""
@@ -25,5 +28,5 @@ def _nearest() -> str:
     if "amx-bf16" in features:
         return "emerald-rapids"
     if "avx512f" in features:
-        return "zen4" if "AMD" in cpu_model() else "generic-avx512"
+        return _ZEN.get(cpu_family(), "zen4") if "AMD" in cpu_model() else "generic-avx512"
     return "generic-avx2"

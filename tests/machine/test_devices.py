@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lascompile.errors import UsageError
-from lascompile.machine import DEVICES, find_device
+from lascompile.machine import DEVICES, find_device, host
 from lascompile.machine.sheet import read_sheet
 
 
@@ -75,3 +75,25 @@ def test_a_file_that_lacks_a_field_or_is_none_is_refused(tmp_path: Path) -> None
         read_sheet(path)
     with pytest.raises(UsageError, match="cannot be read"):
         read_sheet(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("processor", "features", "model", "family", "name"),
+    [
+        ("x86_64", {"avx2", "avx512f"}, "AMD EPYC", 25, "zen4"),
+        ("x86_64", {"avx2", "avx512f"}, "AMD EPYC", 26, "zen5"),
+        ("x86_64", {"avx2", "avx512f"}, "Intel Xeon", 6, "generic-avx512"),
+        ("x86_64", {"avx2", "avx512f", "amx-bf16"}, "Intel Xeon", 6, "emerald-rapids"),
+        ("x86_64", {"avx2"}, "AMD EPYC", 23, "generic-avx2"),
+        ("aarch64", set(), "Cortex-A72", 0, "raspberry-pi4"),
+    ],
+)
+def test_the_host_is_like_the_nearest_device(
+    monkeypatch: pytest.MonkeyPatch, processor: str, features: set[str], model: str, family: int, name: str
+) -> None:
+    given = {"processor": processor, "host_features": frozenset(features), "cpu_model": model, "cpu_family": family}
+    for function, value in given.items():
+        monkeypatch.setattr(host, function, lambda value=value: value)
+    monkeypatch.setattr(host, "physical_cores", lambda: 7)
+    sheet = host.host_sheet()
+    assert (sheet.name, sheet.engines) == (name, 7)
