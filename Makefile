@@ -3,10 +3,11 @@
 # make test-slow   the tests that take minutes
 # make test-neon   runs code for Arm under emulation, against onnxruntime (x86-64 Linux; minutes)
 # make fuzz        draws COUNT networks (1000) from seed FIRST (0) on, and writes what fails into build/failing
+# make fuzz-files  damages files of every kind for SECONDS (300), and keeps what is not refused in build/fuzz
 # make clean       removes all that these have made
 # PYTHON=python3.12 make ...   chooses the interpreter of .venv (default: the first of 3.10 to 3.13 found)
 
-.PHONY: demo test test-slow test-neon fuzz lint clean
+.PHONY: demo test test-slow test-neon fuzz fuzz-files lint clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -39,6 +40,11 @@ FIRST := 0
 
 fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.random_networks --count $(COUNT) --first $(FIRST) --output build/failing
+
+SECONDS := 300
+
+fuzz-files: $(VENV)/.test
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check

@@ -13,9 +13,9 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
 
-_ERRORS_ONLY = 3
+_NOTHING_BUT_THE_FATAL = 4
 
-# Remarks on this machine, as on GPUs that it has not got, would stand among the output.
-onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
+# Remarks on this machine, as on GPUs that it has not got, would stand among the output; what fails raises.
+onnxruntime.set_default_logger_severity(_NOTHING_BUT_THE_FATAL)
 
 __all__ = ["onnxruntime"]

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from lascompile.cli import numbers
-from lascompile.cli.console import output_console
+from lascompile.cli.console import colors, output_console
 from lascompile.cli.json_output import to_json
 from lascompile.cli.names import names
 from lascompile.errors import UsageError
@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
+    console = Console(stderr=True, color_system=colors())
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 

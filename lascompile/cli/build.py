@@ -13,11 +13,13 @@ large are computed directly instead; exit code 1 if the network differs even so.
 from __future__ import annotations
 
 import argparse
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lascompile.cli import numbers
-from lascompile.cli.console import output_console
+from lascompile.cli.console import colors, output_console
 from lascompile.cli.json_output import to_json
 from lascompile.cli.measured_folder import add_folder_argument
 from lascompile.cli.shapes import add_shape_argument, parse_shapes
@@ -25,6 +27,9 @@ from lascompile.cli.target_arguments import add_target_arguments, target_text
 
 if TYPE_CHECKING:
     from lascompile.manifest import Manifest
+
+_LINE_EVERY_S = 10.0
+"""Where no bar can be drawn, who waits longer is told what goes on."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,10 +68,19 @@ def run(args: argparse.Namespace) -> int:
     from lascompile.compile import build_artifact
     from lascompile.manifest import Manifest
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, color_system=colors())
     columns = (TextColumn("{task.description:32}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("starting", total=1.0)
+        said = time.monotonic()
+
+        def advance(phase: str, share: float) -> None:
+            nonlocal said
+            bar.update(task, description=phase, completed=share)
+            if not console.is_terminal and time.monotonic() - said >= _LINE_EVERY_S:
+                said = time.monotonic()
+                print(f"lascompile: {phase} ({share:.0%})", file=sys.stderr, flush=True)
+
         folder = build_artifact(
             args.model,
             args.output,
@@ -80,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
             require_dynamic=args.require_dynamic,
             shapes=parse_shapes(args.shape),
             verify=args.verify,
-            progress=lambda phase, share: bar.update(task, description=phase, completed=share),
+            progress=advance,
         )
     manifest = Manifest.read(folder)
     dynamic = sum(bool(block["dynamic"]) for block in manifest.blocks)

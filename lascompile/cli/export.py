@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lascompile.cli import numbers
-from lascompile.cli.console import output_console
+from lascompile.cli.console import colors, output_console
 from lascompile.cli.json_output import to_json
 from lascompile.errors import UsageError
 from lascompile.files import check_file_place
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     check_file_place("output", args.output)
     check_rate(args.activation_rate)
     _check_counts(args)
-    with Console(stderr=True).status("making the network") as status:
+    with Console(stderr=True, color_system=colors()).status("making the network") as status:
         model = create_model(
             args.architecture,
             granularity=args.granularity,

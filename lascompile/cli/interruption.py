@@ -20,6 +20,8 @@ from typing import Any
 
 from rich.console import Console
 
+from lascompile.cli.console import colors
+
 EXIT_CODE = 130
 _POLL_S = 0.1
 
@@ -90,7 +92,7 @@ class Interruption:
 
 def _show_cursor() -> None:
     """A live display has hidden it."""
-    Console(stderr=True).show_cursor()
+    Console(stderr=True, color_system=colors()).show_cursor()
 
 
 def _signal_children(number: signal.Signals) -> None:

@@ -75,7 +75,9 @@ def run(args: argparse.Namespace) -> int:
     from lascompile.measure.measurer import Measurer
 
     table = open_table(args.records)
-    console = Console(stderr=True)
+    from lascompile.cli.console import colors
+
+    console = Console(stderr=True, color_system=colors())
     with console.status("reading the network") if console.is_terminal else nullcontext():
         items = _items(args, table, target, fleet)
     _hint(args, items)

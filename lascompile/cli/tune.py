@@ -71,7 +71,9 @@ def run(args: argparse.Namespace) -> int:
     from lascompile.tune.tuner import Budget, Tuner
 
     store = open_store(args.records)
-    console = Console(stderr=True)
+    from lascompile.cli.console import colors
+
+    console = Console(stderr=True, color_system=colors())
     with console.status("reading the network") if console.is_terminal else nullcontext():
         tasks = _tasks(args, target, fleet)
     limit_s = None if args.time_limit is None else 60 * args.time_limit

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lascompile.cli import numbers
-from lascompile.cli.console import output_console
+from lascompile.cli.console import colors, output_console
 from lascompile.cli.json_output import to_json
 from lascompile.errors import LascompileError, UsageError
 
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.seed < 0:
         raise UsageError(f"seed {args.seed}: must not be negative")
-    with Console(stderr=True).status("loading the artifact") as status:
+    with Console(stderr=True, color_system=colors()).status("loading the artifact") as status:
         report = verify(
             load(args.artifact, args.threads),
             args.onnx,

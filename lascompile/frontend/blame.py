@@ -48,6 +48,7 @@ def what_is_wrong(path: Path) -> str | None:
     try:
         onnx.checker.check_model(str(path), full_check=True)
         options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # the reason is what it raises
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # neither has a type of its own for all of this

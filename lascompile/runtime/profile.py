@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -57,6 +59,22 @@ class Profile:
         return {entry.step.node: entry.activation_rate for entry in self.steps if entry.activation_rate is not None}
 
 
+@contextmanager
+def _interrupted_afterwards() -> Iterator[None]:
+    """Let Ctrl-C wait until what is inside has ended: TVM, which calls back into Python there, makes an error of it."""
+    if threading.current_thread() is not threading.main_thread():  # which alone gets signals
+        yield
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+    if pressed:
+        raise KeyboardInterrupt
+
+
 class Profiler:
     """Collects the times of several inferences."""
 
@@ -81,13 +99,14 @@ class Profiler:
                 times.append(time.perf_counter() - started[0])
             return 0
 
-        executable["set_instrument"](instrument)
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._totals.append(time.perf_counter() - begin)
-            executable["set_instrument"](None)
+        with _interrupted_afterwards():
+            executable["set_instrument"](instrument)
+            begin = time.perf_counter()
+            try:
+                yield
+            finally:
+                self._totals.append(time.perf_counter() - begin)
+                executable["set_instrument"](None)
         self._runs.append(times)
 
     def profile(self) -> Profile:

@@ -127,14 +127,22 @@ def check_versions() -> None:
 
 
 def missing_package(module: str | None) -> ToolchainError | None:
-    """What to tell a user when `module` cannot be imported; None where it is no package of `PACKAGES`."""
+    """What to tell a user when `module` cannot be imported; None where it is no package of `PACKAGES`.
+
+    Others of the same extra that are missing too are named with it, so that one command brings them all.
+    """
     top = (module or "").partition(".")[0]
-    for package in PACKAGES:
-        if package.module == top:
-            return ToolchainError(
-                f"{package.name} is not installed, needed for {package.purpose}: run `{package.remedy}`"
-            )
-    return None
+    package = next((package for package in PACKAGES if package.module == top), None)
+    if package is None:
+        return None
+    others = [other for other in PACKAGES if other.extra and other.extra == package.extra and other != package]
+    missing = [package, *(other for other in others if not installed(other.name))]
+    names = ", ".join(item.name for item in missing)
+    wanted = " ".join(f"'{item.name}{item.specifier}'" for item in missing)
+    return ToolchainError(
+        f"{names} {'is' if len(missing) == 1 else 'are'} not installed, needed for {package.purpose}: "
+        f"run `python -m pip install {wanted}`"
+    )
 
 
 def _release(version: str) -> tuple[int, ...]:

@@ -1,6 +1,9 @@
 """The profile: each kernel's share of an inference, and what was active."""
 
 import hashlib
+import os
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -124,3 +127,21 @@ def test_rates_of_nothing_and_of_everything(constant_masks, bias, image):
     assert all(np.array_equal(mask, np.full_like(mask, everything)) for mask in masks.values())
     rates = artifact.profile(image, repeats=1).activation_rates()
     assert rates and set(rates.values()) == {float(everything)}
+
+
+def test_an_interrupt_is_one(artifact, image, monkeypatch):
+    """Ctrl-C while a kernel is timed: TVM would make an error of its own of it."""
+    real, calls = time.perf_counter, []
+
+    def press():
+        calls.append(1)
+        if len(calls) == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real()
+
+    monkeypatch.setattr("lascompile.runtime.profile.time.perf_counter", press)
+    with pytest.raises(KeyboardInterrupt):
+        artifact.profile(image, repeats=3)
+    monkeypatch.undo()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert artifact.profile(image, repeats=1).steps
