@@ -1,13 +1,14 @@
 # make demo        a LASNet from PyTorch to a library that skips the work, and what that buys on this machine
 # make test        what CI runs: lint, then the tests that take seconds
 # make test-slow   the tests that take minutes
+# make test-onnx   ONNX's own node tests through build and run, against tests/onnx_nodes/results.json (minutes)
 # make test-neon   runs code for Arm under emulation, against onnxruntime (x86-64 Linux; minutes)
 # make fuzz        draws COUNT networks (1000) from seed FIRST (0) on, and writes what fails into build/failing
 # make fuzz-files  damages files of every kind for SECONDS (300), and keeps what is not refused in build/fuzz
 # make clean       removes all that these have made
 # PYTHON=python3.12 make ...   chooses the interpreter of .venv (default: the first of 3.10 to 3.13 found)
 
-.PHONY: demo test test-slow test-neon fuzz fuzz-files lint clean
+.PHONY: demo test test-slow test-onnx test-neon fuzz fuzz-files lint clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -30,6 +31,9 @@ test: lint
 
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m "slow and not gpu"
+
+test-onnx: $(VENV)/.test
+	$(BIN)/python -m tests.onnx_nodes.run
 
 test-neon: $(VENV)/.test
 	@echo "the first time, this fetches 180 MB from Debian and PyPI into build/"

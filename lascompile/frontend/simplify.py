@@ -70,7 +70,10 @@ def _fold_constants(model: ir.Model) -> None:
     """
     unknown = None
     while True:
-        fold_constants(model)
+        try:
+            fold_constants(model)
+        except RuntimeError as error:  # of sequences, which no pass knows
+            raise UnsupportedModelError(f"{' '.join(str(error).split())}; export without it") from None
         ir_passes.ShapeInferencePass()(model)
         before, unknown = unknown, sum(not _is_static(value) for node in model.graph for value in node.outputs)
         if unknown in (0, before):

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from lascompile.analysis.demand import Demand, find_demands
+from lascompile.analysis.elements import shape_of
 from lascompile.analysis.fill import Fill, find_fills
 from lascompile.analysis.gates import Gate, find_gates
 from lascompile.analysis.rules import RULES
+from lascompile.errors import UnsupportedModelError
 from lascompile.lower.chain import Chain, ChainFinder
 from lascompile.lower.context import Context, is_row_matrix, shape4
 from lascompile.lower.convolution import draft_convolution, draft_linear, is_row_linear
@@ -73,6 +75,10 @@ class _Lowering:
         self._delegated: list[ir.Node] = []
 
     def draft(self) -> Draft:
+        for value in self._graph.outputs:
+            if 0 in shape_of(value):
+                shape = list(shape_of(value))
+                raise UnsupportedModelError(f"output {value.name} has no elements ({shape}); leave it out")
         for node in self._live:
             if node in self._in_chain:
                 if node in self._chains:

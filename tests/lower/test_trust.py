@@ -110,6 +110,33 @@ def test_it_is_right_or_refused_by_name(operator: str, tmp_path: Path) -> None:
         assert f"({operator}) is not compiled: TVM " in str(error)
 
 
+def test_infinities_alone(tmp_path: Path) -> None:
+    """TVM begins a maximum with the largest finite number, and an index with none."""
+    net, outputs = Net(), []
+    for operator in ("ReduceMax", "ReduceMin"):
+        outputs += [net.add(operator, "x", axes=[1], keepdims=keep) for keep in (0, 1)]
+    for operator, last in itertools.product(("ArgMax", "ArgMin"), (0, 1)):
+        index = net.add(operator, "x", axis=1, select_last_index=last)
+        outputs.append(net.add("Cast", index, to=FLOAT))
+    x = np.array([[-np.inf] * 3, [np.inf] * 3, [1, -np.inf, 2], [np.inf, 0, np.inf]], np.float32)
+    check(net, outputs, x, tmp_path)
+
+
+def test_dropout_that_may_be_random_is_refused(tmp_path: Path) -> None:
+    net = Net()
+    mode = net.add("Greater", net.add("ReduceMax", "x", keepdims=0), net.number(0))
+    dropped = net.add("Dropout", "x", net.number(0.5), mode, name="drop")
+    with pytest.raises(UnsupportedModelError, match=r"^drop \(Dropout\) is not compiled: whether it drops out"):
+        built(net, [dropped], (1, 5), tmp_path)
+
+
+def test_an_output_without_elements_is_refused(tmp_path: Path) -> None:
+    net = Net()
+    cut = net.add("Slice", "x", net.ints(2), net.ints(1), net.ints(1))
+    with pytest.raises(UnsupportedModelError, match="has no elements"):
+        built(net, [cut], (1, 5), tmp_path)
+
+
 def test_a_group_that_computes_something_else_is_taken_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

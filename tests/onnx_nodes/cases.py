@@ -98,11 +98,11 @@ def _fault(case: Any, got: list[np.ndarray], inputs: list[np.ndarray], expected:
     from lascompile.silent_onnxruntime import onnxruntime
 
     session = onnxruntime.InferenceSession(case.model.SerializeToString(), providers=["CPUExecutionProvider"])
-    named = {value.name: given for value, given in zip(session.get_inputs(), inputs, strict=True)}
+    named = {value.name: np.asarray(given) for value, given in zip(session.get_inputs(), inputs, strict=True)}
     if _close(case, got, session.run(None, named)):
         return ""
-    shown = [f"{np.asarray(a).reshape(-1)[:4]} where {np.asarray(b).reshape(-1)[:4]}" for a, b in zip(got, expected)]
-    return f"computed {'; '.join(shown)} is expected"[:_LONGEST_REASON]
+    computed, wanted = ([np.asarray(array).reshape(-1)[:4] for array in arrays] for arrays in (got, expected))
+    return f"computed {computed} where {wanted} is expected"[:_LONGEST_REASON]
 
 
 def _close(case: Any, got: list[np.ndarray], expected: list[Any]) -> bool:

@@ -53,6 +53,8 @@ def lower_delegated(context: Context, nodes: Sequence[ir.Node], used: Sequence[i
 
 def _lower_together(context: Context, nodes: Sequence[ir.Node], used: Sequence[ir.Value]) -> str | None:
     """Emit the steps of `nodes` as one group; or say what stands against it, having emitted nothing."""
+    if any(_may_be_random(node) for node in nodes):
+        return "whether it drops out at random is computed; export the model in eval mode"
     sources = _sources(nodes)
     try:
         module = translate(as_model(nodes, sources, used, rewrites=True))
@@ -74,6 +76,11 @@ def _lower_one_by_one(context: Context, nodes: Sequence[ir.Node], used: Sequence
     for node in nodes:
         read = [value for value in node.outputs if value in wanted or any(r in inside for r, _ in value.uses())]
         lower_delegated(context, [node], read)
+
+
+def _may_be_random(node: ir.Node) -> bool:
+    mode = node.inputs[2] if node.op_type == "Dropout" and len(node.inputs) > 2 else None
+    return mode is not None and mode.const_value is None
 
 
 def _sources(nodes: Sequence[ir.Node]) -> list[ir.Value]:

@@ -37,7 +37,7 @@ def lower_move(context: Context, node: ir.Node) -> bool:
     source, output = node.inputs[0], node.outputs[0]
     assert source is not None
     moved = _moved(node, source, output)
-    if moved is None:
+    if moved is None or not moved[0].size:
         return False
     table, fill = moved
     read, written = context.plain_of(source), context.new_plain(output)

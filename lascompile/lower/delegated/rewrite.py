@@ -36,6 +36,17 @@ class _Nodes:
         self.protos.append(onnx.helper.make_node(operator, inputs, [output]))
         return output
 
+    def again(self, node: ir.Node, operator: str, *inputs: str) -> str:
+        """`operator` with the attributes of `node`; returns the name of its output."""
+        proto = ir.to_proto(node)
+        proto.name, proto.op_type = "", operator
+        output = f"{self.name}_{len(self.protos)}"
+        del proto.input[:], proto.output[:]
+        proto.input.extend(inputs)
+        proto.output.append(output)
+        self.protos.append(proto)
+        return output
+
     def constant(self, value: object, dtype: type = np.float32) -> str:
         """A constant; returns its name."""
         tensor = onnx.numpy_helper.from_array(np.array(value, dtype))
@@ -129,6 +140,35 @@ def _is_inf(nodes: _Nodes, inputs: Sequence[str], node: ir.Node) -> str:
     return infinite
 
 
+def _reduce_max(nodes: _Nodes, inputs: Sequence[str], node: ir.Node) -> str:
+    return _reduced(nodes, inputs, node, -np.inf)
+
+
+def _reduce_min(nodes: _Nodes, inputs: Sequence[str], node: ir.Node) -> str:
+    return _reduced(nodes, inputs, node, np.inf)
+
+
+def _reduced(nodes: _Nodes, inputs: Sequence[str], node: ir.Node, infinity: float) -> str:
+    """The reduction, but an infinity where there is nothing else: TVM begins with the largest finite number."""
+    others = nodes.add("Not", nodes.add("Equal", inputs[0], nodes.constant(infinity)))
+    one, zero = nodes.constant(1), nodes.constant(0)
+    any_other = nodes.again(node, "ReduceMax", nodes.add("Where", others, one, zero), *inputs[1:])
+    reduced = nodes.again(node, node.op_type, *inputs)
+    return nodes.add("Where", nodes.add("Greater", any_other, zero), reduced, nodes.constant(infinity))
+
+
+def _arg(nodes: _Nodes, inputs: Sequence[str], node: ir.Node) -> str:
+    """The index, but the first one, or the last if that is asked for, where TVM finds none: of infinities alone."""
+    place = nodes.again(node, node.op_type, *inputs)
+    source = node.inputs[0]
+    assert source is not None and source.shape is not None
+    length = int(source.shape.numpy()[node.attributes.get_int("axis", 0)])
+    otherwise = length - 1 if node.attributes.get_int("select_last_index", 0) else 0
+    below = nodes.add("Less", place, nodes.constant(0, np.int64))
+    beyond = nodes.add("Greater", place, nodes.constant(length - 1, np.int64))
+    return nodes.add("Where", nodes.add("Or", below, beyond), nodes.constant(otherwise, np.int64), place)
+
+
 def _thresholded_relu(nodes: _Nodes, inputs: Sequence[str], node: ir.Node) -> str:
     (x,), alpha = inputs, nodes.constant(node.attributes.get_float("alpha", 1.0))
     return nodes.add("Where", nodes.add("Greater", x, alpha), x, nodes.constant(0))
@@ -162,6 +202,8 @@ def _at_most(nodes: _Nodes, x: str, high: str) -> str:
 
 
 _REWRITES: dict[str, _Rewrite] = {
+    "ArgMax": _arg,
+    "ArgMin": _arg,
     "Clip": _clip,
     "Elu": _elu,
     "HardSigmoid": _hard_sigmoid,
@@ -169,6 +211,8 @@ _REWRITES: dict[str, _Rewrite] = {
     "Max": _max,
     "Min": _min,
     "Pow": _pow,
+    "ReduceMax": _reduce_max,
+    "ReduceMin": _reduce_min,
     "Relu": _relu,
     "Selu": _selu,
     "Sign": _sign,

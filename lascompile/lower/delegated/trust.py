@@ -21,15 +21,18 @@ _RELATIVE, _OF_RANGE = 1e-5, 2e-6
 """Allowed error: of the number itself, and of the largest one."""
 
 _USUAL, _HALVES, _LARGE, _SPECIAL = "usual", "halves", "large", "special"
+_LOWEST, _HIGHEST = "all of them -inf", "all of them inf"
 _EDGES = np.array([0.0, -0.0, 1e-40, -1e-40, 0.25, -0.75, 1.5, -2.5, 20.0, -20.0, 90.0, -90.0, 200.0, -200.0])
 _NOT_FINITE = np.array([np.nan, np.inf, -np.inf])
 
-OPEN_FOR_NAN = frozenset(
-    "ArgMax ArgMin Cast Clip GlobalMaxPool GridSample Hardmax LRN Max MaxPool Min Mod Pow ReduceLogSumExp ReduceMax "
-    "ReduceMin ReduceProd Resize Round".split()
+OPEN_FOR_INFINITY = frozenset("Cast GridSample LRN Mod Pow ReduceLogSumExp ReduceProd Resize".split())
+"""Operators of which onnxruntime's own way of computing decides what becomes of an infinity."""
+
+OPEN_FOR_NAN = OPEN_FOR_INFINITY | frozenset(
+    "ArgMax ArgMin Clip GlobalMaxPool Hardmax Max MaxPool Min ReduceMax ReduceMin Round".split()
 )
-"""Operators for which ONNX leaves open, or onnxruntime and its own reference do not agree, what becomes of NaN or of an
-infinity; see docs/contract.md."""
+"""Operators for which ONNX leaves open what becomes of NaN, or onnxruntime and ONNX's own reference do not agree; see
+docs/contract.md."""
 
 _ENOUGH, _MOST_TURNS = 64, 8
 """Elements that hold all of these numbers, likely; small inputs are drawn several times."""
@@ -94,7 +97,9 @@ def _runner(module: tvm.IRModule) -> Callable[[Sequence[np.ndarray]], list[np.nd
 def _inputs(model: onnx.ModelProto, session: onnxruntime.InferenceSession) -> Iterator[dict[str, np.ndarray]]:
     """Feeds in the order of the model's inputs."""
     operators = {node.op_type for node in model.graph.node}
-    kinds = [_USUAL, _HALVES, _LARGE, *([] if operators & OPEN_FOR_NAN else [_SPECIAL])]
+    kinds = [_USUAL, _HALVES, _LARGE]
+    kinds += [] if operators & OPEN_FOR_INFINITY else [_LOWEST, _HIGHEST]
+    kinds += [] if operators & OPEN_FOR_NAN else [_SPECIAL]
     smallest = min((_size(value) for value in model.graph.input), default=_ENOUGH)
     turns = min(_MOST_TURNS, -(-_ENOUGH // max(1, smallest)))
     for seed, kind in enumerate(kind for kind in kinds for _ in range(turns)):
@@ -117,6 +122,8 @@ def _numbers(kind: onnx.TypeProto.Tensor, values: str, divides: bool, rng: np.ra
     if not np.issubdtype(dtype, np.floating):
         # Such as are indices as well; a division by zero ends the process.
         return rng.integers(1 if divides else 0, 5 if divides else 2, shape).astype(dtype)
+    if values in (_LOWEST, _HIGHEST):
+        return np.full(shape, -np.inf if values == _LOWEST else np.inf, dtype)
     usual = 3 * rng.standard_normal(shape)
     if values == _HALVES:
         usual = np.round(2 * usual) / 2
