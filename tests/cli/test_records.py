@@ -194,7 +194,7 @@ def test_edited_workloads(tmp_path, capsys, caplog):
 def test_what_fails_while_pruning_removes_nothing(store, folder, capsys, monkeypatch):
     """A bug or a full memory says nothing of a record."""
 
-    def fail(workload):
+    def fail(workload, kind):
         raise TypeError("a bug")
 
     monkeypatch.setattr("lascompile.plan.known.known_algorithms", fail)
