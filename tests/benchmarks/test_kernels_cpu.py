@@ -21,7 +21,7 @@ def script():
 
 @pytest.fixture(scope="module")
 def results(script):
-    settings = script.Settings(script.Plan(rounds=2, block=2, attempts=1), memory_bytes=1 << 20)
+    settings = script.Settings(script.CalmRounds(rounds=2, block=2, attempts=1), memory_bytes=1 << 20)
     return script.measure([(TINY, "conv2"), (TINY, "conv3")], [0.5, 1.0], [1], settings)
 
 
