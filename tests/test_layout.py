@@ -55,7 +55,7 @@ THIRD_PARTIES: dict[str, frozenset[str]] = {
 """Parts that may import these packages and no others; the rest is under USERS."""
 
 USERS: dict[str, frozenset[str]] = {
-    "torch": frozenset({"models", "runtime", "bench", "cli"}),
+    "torch": frozenset({"models", "runtime", "bench", "cli", "latency"}),
     "rich": frozenset({"cli", "report"}),
     "openvino": frozenset({"bench", "cli"}),
     "matplotlib": frozenset({"report"}),

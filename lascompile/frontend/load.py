@@ -77,6 +77,7 @@ def _read(path: Path) -> ir.Model:
     for opset in proto.opset_import:
         opset.domain = "" if opset.domain == "ai.onnx" else opset.domain  # two names of the same operators
     _check_opset(proto, path)
+    _check_names(proto, path)
     try:
         with silent("onnx_ir"):
             model = ir.from_proto(proto)
@@ -86,6 +87,15 @@ def _read(path: Path) -> ir.Model:
         raise UnsupportedModelError(
             f"{path}: the ONNX graph is malformed ({_in_one_line(error)}); export it again"
         ) from None
+
+
+def _check_names(proto: onnx.ModelProto, path: Path) -> None:
+    """Protobuf hands out bytes where a string is no text; nothing that reads the graph expects that."""
+    graph = proto.graph
+    named = (*graph.input, *graph.output, *graph.initializer, *graph.node)
+    texts = [entry.name for entry in named] + [name for node in graph.node for name in (*node.input, *node.output)]
+    if any(isinstance(text, bytes) for text in texts):
+        raise UnsupportedModelError(f"{path}: the ONNX file is damaged: a name is no text in UTF-8; export it again")
 
 
 def _in_one_line(error: Exception) -> str:

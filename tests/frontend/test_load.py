@@ -407,3 +407,13 @@ def test_both_names_of_the_onnx_operators_are_read(tmp_path):
     proto.opset_import[0].domain = "ai.onnx"
     onnx.save(proto, tmp_path / "m.onnx")
     assert load_model(tmp_path / "m.onnx").opset_imports[""] == proto.opset_import[0].version
+
+
+def test_a_name_that_is_no_text_is_refused(path: Path) -> None:
+    build = Builder()
+    model = build.model((1, 3, 8, 8), build.conv(INPUT, 3, 4, 1, "marked"))
+    content = model.SerializeToString()
+    assert content.count(b"marked") > 1
+    path.write_bytes(content.replace(b"marked", b"\xffarked", 1))
+    with pytest.raises(UnsupportedModelError, match="a name is no text in UTF-8"):
+        load_model(path)
