@@ -51,6 +51,17 @@ def test_the_nearest_pixel_is_onnxruntimes(mode: str, tmp_path: Path) -> None:
     check(net, outputs, x, tmp_path)
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_the_nearest_pixel_does_not_depend_on_the_target(alone: bool, tmp_path: Path) -> None:
+    """With fused multiply-add, 15 * 3 / 30 is not exactly 1.5, as it is without."""
+    net = Net()
+    scales = net.constant(np.array([1, 1, 7.75, 7.75], np.float32))
+    attributes = {"coordinate_transformation_mode": "align_corners", "nearest_mode": "round_prefer_floor"}
+    resized = net.add("Resize", "x", "", scales, mode="nearest", **attributes)
+    output = resized if alone else net.add("Cos", resized)
+    check(net, [output], np.random.default_rng(0).standard_normal((1, 1, 4, 4)).astype(np.float32), tmp_path)
+
+
 def test_scales_that_are_no_whole_numbers(tmp_path: Path) -> None:
     net, outputs = Net(), []
     for mode, scale in itertools.product(MODES, (2.5, 0.6, 1.3)):

@@ -14,7 +14,7 @@ from tvm.ir import Constant
 
 from lascompile.errors import UnsupportedModelError
 from lascompile.lower.context import Context
-from lascompile.lower.delegated.move import is_move, lower_move
+from lascompile.lower.delegated.move import has_computed_indices, is_move, lower_move
 from lascompile.lower.delegated.translate import TranslationError, as_model, translate
 from lascompile.lower.delegated.trust import find_difference
 from lascompile.lower.program import Buffer
@@ -55,6 +55,9 @@ def _lower_together(context: Context, nodes: Sequence[ir.Node], used: Sequence[i
     """Emit the steps of `nodes` as one group; or say what stands against it, having emitted nothing."""
     if any(_may_be_random(node) for node in nodes):
         return "whether it drops out at random is computed; export the model in eval mode"
+    if any(is_move(node) and has_computed_indices(node) for node in nodes):
+        # Where a coordinate is exactly k + 0.5, the target's own rounding decides, which no comparison here would see.
+        return "an index by arithmetic on float32, which rounds as the target does"
     sources = _sources(nodes)
     try:
         module = translate(as_model(nodes, sources, used, rewrites=True))

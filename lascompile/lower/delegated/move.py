@@ -32,6 +32,11 @@ def is_move(node: ir.Node) -> bool:
     return node.op_type in _MOVES and known and has_data and len(node.outputs) == 1 and _is_plain(node)
 
 
+def has_computed_indices(node: ir.Node) -> bool:
+    """Whether the indices of `node` come from arithmetic on float32."""
+    return node.op_type in ("Resize", "Upsample")
+
+
 def lower_move(context: Context, node: ir.Node) -> bool:
     """Emit the kernel of `node`; False if it is none that moves elements."""
     source, output = node.inputs[0], node.outputs[0]
