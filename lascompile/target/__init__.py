@@ -4,6 +4,6 @@ from lascompile.target.base import Target
 from lascompile.target.cpu_target import CpuTarget
 from lascompile.target.cuda_target import CudaTarget
 from lascompile.target.parsing import parse_target, parse_targets
-from lascompile.target.runs_here import check_runs_here
+from lascompile.target.runs_here import can_run_here, check_runs_here
 
-__all__ = ["CpuTarget", "CudaTarget", "Target", "check_runs_here", "parse_target", "parse_targets"]
+__all__ = ["CpuTarget", "CudaTarget", "Target", "can_run_here", "check_runs_here", "parse_target", "parse_targets"]

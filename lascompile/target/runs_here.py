@@ -5,6 +5,13 @@ from __future__ import annotations
 from lascompile.cpu import cpu_supports, processor
 from lascompile.errors import DeviceError
 from lascompile.target.base import Target
+from lascompile.target.cpu_target import CpuTarget
+
+
+def can_run_here(target: Target) -> bool:
+    """Whether this machine can run code for `target`; of a GPU nobody knows."""
+    is_own = isinstance(target, CpuTarget) and target.host_triple.partition("-")[0] == processor()
+    return is_own and not cpu_supports(target.features)
 
 
 def check_runs_here(target: Target, who: str, instead: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 from lascompile.compile import build
 from lascompile.errors import UnsupportedModelError
 from lascompile.lower.delegated import translate, trust
+from lascompile.target import can_run_here, parse_target
 from tests.differential.harness import session_of
 from tests.differential.networks import Net
 
@@ -179,14 +180,30 @@ def test_what_tvm_writes_is_not_printed(tmp_path: Path, capfd: pytest.CaptureFix
     assert capfd.readouterr() == ("", "")
 
 
+def test_what_cannot_be_compared_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trust, "_COMPARED", {})
+    monkeypatch.setattr(trust, "_inputs", lambda model, session: iter([{"v0": np.zeros((9, 9), np.float32)}]))
+    net = Net()
+    with pytest.raises(UnsupportedModelError, match="onnxruntime refused all inputs that were tried"):
+        built(net, [net.add("Sinh", "x")], (1, 5), tmp_path)
+
+
+def test_it_is_compared_as_it_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trust, "_COMPARED", {})
+    net = Net()
+    built(net, [net.add("Sinh", "x")], (1, 5), tmp_path)
+    assert {target for _, target in trust._COMPARED} == {parse_target("llvm")}
+    assert not can_run_here(parse_target("llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72"))
+
+
 def test_one_model_is_compared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trust, "_COMPARED", {})
     compared: list[bytes] = []
     compare = trust._compare
 
-    def counted(model: onnx.ModelProto, content: bytes, module: Any) -> str | None:
+    def counted(model: onnx.ModelProto, content: bytes, module: Any, target: Any) -> str | None:
         compared.append(content)
-        return compare(model, content, module)
+        return compare(model, content, module, target)
 
     monkeypatch.setattr(trust, "_compare", counted)
     net = Net()

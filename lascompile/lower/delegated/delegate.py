@@ -63,7 +63,8 @@ def _lower_together(context: Context, nodes: Sequence[ir.Node], used: Sequence[i
         module = translate(as_model(nodes, sources, used, rewrites=True))
     except TranslationError as error:
         return f"TVM cannot translate it: {error}"
-    fault = _unsuitable(module) or find_difference(as_model(nodes, sources, used, rewrites=False), module)
+    written, target = as_model(nodes, sources, used, rewrites=False), context.scheduler.target
+    fault = _unsuitable(module) or find_difference(written, module, target)
     if fault is not None:
         return f"TVM computes {fault}"
     inputs = [context.plain_of(value) for value in sources]

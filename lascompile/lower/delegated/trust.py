@@ -15,7 +15,9 @@ import tvm
 from tvm import relax
 
 from lascompile.lower.delegated.translate import without_notices
+from lascompile.schedules.backends import backend_of
 from lascompile.silent_onnxruntime import onnxruntime
+from lascompile.target import Target, can_run_here
 
 _RELATIVE, _OF_RANGE = 1e-5, 2e-6
 """Allowed error: of the number itself, and of the largest one."""
@@ -40,36 +42,41 @@ _ENOUGH, _MOST_TURNS = 64, 8
 _DIVIDES = frozenset(("Div", "Mod"))
 
 
-def find_difference(model: onnx.ModelProto, module: tvm.IRModule) -> str | None:
+def find_difference(model: onnx.ModelProto, module: tvm.IRModule, target: Target) -> str | None:
     """Where the functions `module` that TVM made of a model differ from onnxruntime on `model`, or None.
 
     Args:
         model: What is to be computed, with the operators as the user wrote them.
         module: What computes it.
+        target: What they will be compiled for. What is compared is compiled for it as well, if this machine can run
+            that: a CPU that multiplies and adds at once rounds otherwise than one that does not.
     """
+    runs_as = target if can_run_here(target) else None
     content = model.SerializeToString(deterministic=True)
-    if content not in _COMPARED:
-        _COMPARED[content] = _compare(model, content, module)
-    return _COMPARED[content]
+    key = content, runs_as
+    if key not in _COMPARED:
+        _COMPARED[key] = _compare(model, content, module, runs_as)
+    return _COMPARED[key]
 
 
-_COMPARED: dict[bytes, str | None] = {}
-"""What came out, by model: TVM makes the same of it each time."""
+_COMPARED: dict[tuple[bytes, Target | None], str | None] = {}
+"""What came out, by model and target: TVM makes the same of it each time."""
 
 
-def _compare(model: onnx.ModelProto, content: bytes, module: tvm.IRModule) -> str | None:
+def _compare(model: onnx.ModelProto, content: bytes, module: tvm.IRModule, target: Target | None) -> str | None:
     session = onnxruntime.InferenceSession(content, _quiet(), providers=["CPUExecutionProvider"])
-    run = _runner(module)
+    run, compared = _runner(module, target), 0
     for feeds in _inputs(model, session):
         try:
             expected = session.run(None, feeds)
         except Exception:  # an index that there is not, and the like: other inputs tell
             continue
+        compared += 1
         for got, reference in zip(run(list(feeds.values())), expected, strict=True):
             fault = _fault(got, reference)
             if fault is not None:
                 return fault
-    return None
+    return None if compared else "what could not be compared: onnxruntime refused all inputs that were tried"
 
 
 def _quiet() -> onnxruntime.SessionOptions:
@@ -81,9 +88,13 @@ def _quiet() -> onnxruntime.SessionOptions:
     return options
 
 
-def _runner(module: tvm.IRModule) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
+def _runner(module: tvm.IRModule, target: Target | None) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
     with without_notices():
-        executable = tvm.compile(module, target="llvm")
+        if target is None:
+            executable = tvm.compile(module, target="llvm")
+        else:
+            pipeline = backend_of(target.kind).pipeline()
+            executable = tvm.compile(module, target=target.to_tvm(), tir_pipeline=pipeline)
     machine = relax.VirtualMachine(executable, tvm.cpu())
 
     def run(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
