@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lascompile.cli.console import output_console
@@ -41,20 +42,13 @@ def run(args: argparse.Namespace) -> int:
     rates = _numbers("activation rate", args.activation_rate)
     predictor = read_predictor(args)
     blocks = predictor.network(config, rates[0] if len(rates) == 1 else rates, args.batch)
-    static = _static(predictor, args)
+    static = predictor.network(replace(config, granularity=None), 1.0, args.batch)
     report = _report(predictor, blocks, static, args)
     if args.json:
         print(to_json(report, indent=1))
     else:
         _print(blocks, static, report, args.kernels)
     return 0
-
-
-def _static(predictor: NetworkPredictor, args: argparse.Namespace) -> list[BlockLatency]:
-    """The same network without masks."""
-    from dataclasses import replace
-
-    return predictor.network(replace(read_network(args), granularity=None), 1.0, args.batch)
 
 
 def _numbers(what: str, text: str) -> list[float]:

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from lascompile.cli import numbers
-from lascompile.cli.measured_folder import add_folder_argument
+from lascompile.cli.measured_folder import add_folder_argument, existing_folder
 from lascompile.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,5 +61,5 @@ def read_predictor(args: argparse.Namespace) -> NetworkPredictor:
             raise UsageError(f"--threads is for CPUs: {sheet.name} is a GPU")
         return NetworkPredictor(device_of(sheet))
     threads = args.threads or sheet.engines
-    fitted = None if args.data_sheet_only else find_predictor(sheet, threads, args.records)
+    fitted = None if args.data_sheet_only else find_predictor(sheet, threads, existing_folder(args.records))
     return NetworkPredictor(device_of(sheet, threads, fitted))

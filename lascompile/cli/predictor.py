@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from lascompile.cli.console import output_console
 from lascompile.cli.json_output import to_json
 from lascompile.cli.measured_folder import add_folder_argument, existing_folder
 from lascompile.errors import UsageError
-from lascompile.files import write_whole
+from lascompile.files import check_file_place, write_whole
 
 if TYPE_CHECKING:
     from lascompile.latency.observations import Observation
@@ -54,11 +54,14 @@ def _fit(args: argparse.Namespace) -> int:
     from lascompile.latency.predictor_files import path_of
     from lascompile.records.folders import user_folder
 
+    if args.output is not None:
+        check_file_place("-o", args.output, (".json",))
     sheet, threads = _device(args)
     observations = _observations(args, sheet, threads)
     predictor = Predictor.fit(observations, sheet, threads)
     path = args.output or path_of(args.records or user_folder(), sheet, threads)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if args.output is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(predictor.to_dict(), separators=(",", ":")) + "\n")
     if args.json:
         print(to_json({"schema": SCHEMA, "path": str(path), "kernels": len(observations)}))
@@ -92,7 +95,8 @@ def _evaluate(args: argparse.Namespace) -> int:
             f"\nalgorithms, shapes held out: right at {chosen.right:.0f}% of {chosen.sites} kernels, "
             f"regret {chosen.mean_regret:.2f}% on average, {chosen.worst_regret:.1f}% at worst"
         )
-    print(f"the 90% interval of a shape that was held out covers {covered:.0f}%")
+    if covered is not None:
+        print(f"the 90% interval of a shape that was held out covers {covered:.0f}%")
     return 0
 
 
@@ -137,12 +141,19 @@ def _device(args: argparse.Namespace) -> tuple[DataSheet, int]:
     from lascompile.machine import find_device
     from lascompile.machine.host import HOST, host_sheet
 
-    sheet = host_sheet() if args.device == HOST else find_device(args.device)
+    # Rows carry LLVM's name of the CPU, which may be another one than that of the row nearest to it.
+    sheet = replace(host_sheet(), arch=_native()) if args.device == HOST else find_device(args.device)
     if sheet.kind != "cpu":
         raise UsageError(f"{sheet.name} is a GPU: a predictor is fitted to a CPU, a GPU is told by its data sheet")
     if args.threads is not None and args.threads < 1:
         raise UsageError(f"--threads is {args.threads}, but at least 1 is needed")
     return sheet, args.threads or sheet.engines
+
+
+def _native() -> str:
+    from lascompile.target import parse_target
+
+    return parse_target("llvm").name
 
 
 def _observations(args: argparse.Namespace, sheet: DataSheet, threads: int) -> list[Observation]:

@@ -16,7 +16,6 @@ from lascompile.cli.console import output_console
 from lascompile.cli.json_output import to_json
 from lascompile.cli.predicted_network import add_arguments as add_shared_arguments
 from lascompile.cli.predicted_network import read_network, read_predictor
-from lascompile.errors import UsageError
 from lascompile.files import check_file_place
 
 if TYPE_CHECKING:
@@ -43,9 +42,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.output is not None:
         check_file_place("-o", args.output, (".html",))
-    config = read_network(args)
-    if config.granularity is None:
-        raise UsageError(f"{args.arch} has no masks to search for: use lasnet_{args.arch}")
+    # Any granularity will do, and this one fits every map.
+    config = read_network(args, (1, 1, 1, 1))
     predictor = read_predictor(args)
     settings = {"batch": args.batch, "layer_skipping": args.layer_skipping}
     designs = search(predictor, config, args.activation_rate, top=args.top, **settings)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from lascompile.files.aside import PART, beside, held, remove, renamed_error, sweep, sync_folder
+from lascompile.files.aside import PART, beside, remove, renamed_error, sweep, sync_folder
 
 
 @contextmanager
@@ -22,10 +25,12 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
     """
     place = path.resolve()
     try:
+        if place.exists() and not place.is_file():
+            raise OSError(errno.EINVAL, "it is no plain file")
         sweep(place)
-        aside = beside(place, PART)
+        aside, file = _begin(place)
         try:
-            with aside.open("xb") as file, held(aside):
+            with file:
                 yield file
                 file.flush()
                 if place.exists():
@@ -37,6 +42,18 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
         sync_folder(place.parent)
     except OSError as error:
         raise renamed_error(error, path) from error
+
+
+def _begin(place: Path) -> tuple[Path, IO[bytes]]:
+    """A new file beside `place`, held against those who sweep; another one if it was swept before that."""
+    while True:
+        aside = beside(place, PART)
+        file = aside.open("xb")
+        with contextlib.suppress(OSError):  # a file system without locks, where nothing is ever swept
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+        if aside.exists():
+            return aside, file
+        file.close()
 
 
 def write_whole(path: Path, content: bytes | str) -> None:

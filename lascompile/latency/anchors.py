@@ -55,10 +55,6 @@ class Anchors:
         said = sum(weight * row.log_ratio for weight, row in zip(weights, own, strict=True))
         return (_DOUBT_OF_KERNEL * mean + said) / (_DOUBT_OF_KERNEL + sum(weights))
 
-    def knows(self, shape: str, kernel: str) -> bool:
-        """Whether this very kernel was measured, at whatever count."""
-        return any(row.kernel == kernel for row in self._by_shape.get(shape, ()))
-
     def to_list(self) -> list[list[Any]]:
         """As a file holds it."""
         return [[row.shape, row.kernel, row.log_count, row.log_ratio] for row in self.rows]

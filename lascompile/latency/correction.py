@@ -87,7 +87,19 @@ class Correction:
         if list(stored["features"]) != list(FEATURES):
             raise ValueError("the correction was fitted to other features than this lascompile has")
         trees = json.dumps(stored["trees"]) if stored["trees"] is not None else ""
-        return Correction(trees, stored["strength"], tuple(stored["lowest"]), tuple(stored["highest"]))
+        correction = Correction(trees, stored["strength"], tuple(stored["lowest"]), tuple(stored["highest"]))
+        if correction.strength and trees:
+            correction.check_trees()
+        return correction
+
+    def check_trees(self) -> None:
+        """Raise ValueError if the trees are none of xgboost's."""
+        import xgboost
+
+        try:
+            self._raw(np.zeros((1, len(FEATURES))))
+        except xgboost.core.XGBoostError:
+            raise ValueError("the correction's trees are damaged") from None
 
     def _raw(self, table: np.ndarray) -> np.ndarray:
         if self.strength == 0 or not self.trees:

@@ -42,7 +42,6 @@ class Errors:
         worst: Largest error in percent.
         tau: Kendall's rank correlation of predicted and measured latencies.
         rho: Spearman's.
-        covered: Share of the kernels, in percent, whose latency lies in the interval; None where there is none.
     """
 
     kernels: int
@@ -52,7 +51,6 @@ class Errors:
     worst: float
     tau: float
     rho: float
-    covered: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ class Comparison:
     analytical: Errors
 
 
-def errors(measured_s: np.ndarray, predicted_s: np.ndarray, inside: np.ndarray | None = None) -> Errors:
+def errors(measured_s: np.ndarray, predicted_s: np.ndarray) -> Errors:
     """Errors of `predicted_s`.
 
     Raises:
@@ -92,7 +90,6 @@ def errors(measured_s: np.ndarray, predicted_s: np.ndarray, inside: np.ndarray |
         worst=float(error.max()),
         tau=float(kendalltau(measured_s, predicted_s).statistic),
         rho=float(spearmanr(measured_s, predicted_s).statistic),
-        covered=None if inside is None else float(100 * inside.mean()),
     )
 
 
@@ -120,8 +117,8 @@ def hold_out(observations: Sequence[Observation], sheet: DataSheet, threads: int
     return Comparison(split, len(parts), errors(truth, np.array(predicted)), errors(truth, np.array(plain)))
 
 
-def coverage(observations: Sequence[Observation], sheet: DataSheet, threads: int, folds: int = 5) -> float:
-    """Share of kernels of held-out shapes, in percent, that lie in the interval which the rest foretold."""
+def coverage(observations: Sequence[Observation], sheet: DataSheet, threads: int, folds: int = 5) -> float | None:
+    """Share of kernels of held-out shapes, in percent, that lie in the interval which the rest foretold, if any."""
     shapes = list(dict.fromkeys(item.shape for item in observations))
     inside: list[bool] = []
     for fold in range(folds):
@@ -132,7 +129,7 @@ def coverage(observations: Sequence[Observation], sheet: DataSheet, threads: int
             continue
         predictions = Predictor.fit(rest, sheet, threads).predict([item.call for item in held])
         inside += [p.low_s <= item.latency_s <= p.high_s for p, item in zip(predictions, held, strict=True)]
-    return 100 * float(np.mean(inside))
+    return 100 * float(np.mean(inside)) if inside else None
 
 
 @dataclass(frozen=True)

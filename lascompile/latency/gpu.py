@@ -20,7 +20,7 @@ import numpy as np
 from lascompile.latency.analytical import Terms
 from lascompile.latency.predictor import DATA_SHEET, Prediction
 from lascompile.machine import DataSheet
-from lascompile.workload import Form, MapWorkload, PoolWorkload, WindowShape, WinogradWorkload, Workload
+from lascompile.workload import Form, LayoutWorkload, MapWorkload, PoolWorkload, WindowShape, WinogradWorkload, Workload
 
 _FLOAT, _INDEX = 4, 4
 
@@ -61,8 +61,10 @@ class GpuModel:
         return Prediction(latency, low, high, DATA_SHEET, True, parts)
 
     def _moved(self, workload: Workload, count: float) -> float:
-        """Seconds in which the shared cache delivers what a kernel reads and writes."""
-        return _bytes_of(workload, count) / (self.sheet.cache_bytes_per_s * _STREAM)
+        """Seconds in which the shared cache, or memory where that is too small, delivers what a kernel moves."""
+        moved, sheet = _bytes_of(workload, count), self.sheet
+        bandwidth = sheet.cache_bytes_per_s if moved <= sheet.cache_bytes else sheet.memory_bytes_per_s
+        return moved / (bandwidth * _STREAM)
 
 
 def _convolution(sheet: DataSheet, workload: Form, count: float) -> tuple[float, float]:
@@ -133,6 +135,8 @@ def _bytes_of(workload: Workload, count: float) -> float:
         window = workload.window
         pixels = np.prod(window.input_size) + np.prod(window.output_size)
         return float(_FLOAT * window.batch * pixels * workload.channels)
+    if isinstance(workload, LayoutWorkload):
+        return float(2 * _FLOAT * np.prod(workload.shape))
     elements = [value for value in vars(workload).values() if isinstance(value, int) and not isinstance(value, bool)]
     windows = [value for value in vars(workload).values() if isinstance(value, WindowShape)]
     elements += [each.batch * int(np.prod(each.input_size)) * int(np.prod(each.kernel)) for each in windows]

@@ -7,7 +7,7 @@ decisions that a schedule has by default. Blocks of one shape are computed once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -211,7 +211,7 @@ class NetworkPredictor:
             return Chosen(kernel, "", 0.0, self.device.light(kernel.forms[0], rate))
         counts = [expected_count(form, shape.mask, rate, shape.batch, kernel.reach) for form in forms]
         position, algorithm, prediction = self.device.convolution(forms, counts)
-        only = BlockKernel(kernel.name, kernel.part, (forms[position],))
+        only = replace(kernel, forms=(forms[position],))
         return Chosen(only, algorithm, counts[position], prediction)
 
     def _of_kernels(self, name: str, kernels: Sequence[BlockKernel]) -> BlockLatency:

@@ -84,15 +84,17 @@ class Predictor:
         """
         if not observations:
             raise ValueError("no measured kernels to fit to")
-        held_out = np.zeros(len(observations))
+        fitted = fit_without_interval(observations, sheet, threads)
+        held_out: list[float] = []
         for fold in folds([item.shape for item in observations], _FOLDS):
             if not fold.all():
                 rest = [item for item, is_out in zip(observations, fold, strict=True) if not is_out]
                 part = [item for item, is_out in zip(observations, fold, strict=True) if is_out]
-                held_out[fold] = log_ratios(fit_without_interval(rest, sheet, threads), part)
+                held_out += log_ratios(fit_without_interval(rest, sheet, threads), part).tolist()
+        if not held_out:  # one shape alone says nothing of others
+            return fitted
         low, high = np.quantile(held_out, _INNER)
-        interval = min(0.0, float(low)), max(0.0, float(high))
-        return replace(fit_without_interval(observations, sheet, threads), interval=interval)
+        return replace(fitted, interval=(min(0.0, float(low)), max(0.0, float(high))))
 
     @property
     def engine(self) -> Engine:
@@ -119,7 +121,8 @@ class Predictor:
         part = terms(work, self.rates)
         latency = part.latency_s
         low, high = (latency * math.exp(bound) for bound in _UNMEASURED)
-        return Prediction(latency, low, high, DATA_SHEET, True, part)
+        source = DATA_SHEET if self.correction is None else CALIBRATED
+        return Prediction(latency, low, high, source, True, part)
 
     def _prediction(self, call: KernelCall, part: Terms, log: float, trust: float) -> Prediction:
         log += self.anchors.log_ratio(call.shape, call.kernel, call.count)
@@ -158,13 +161,19 @@ class Predictor:
             return Predictor(
                 sheet_from_dict("of the predictor", stored["device"]),
                 int(stored["threads"]),
-                Rates(**stored["rates"]),
+                Rates(**{name: _positive(name, rate) for name, rate in stored["rates"].items()}),
                 (float(interval[0]), float(interval[1])),
                 None if correction is None else Correction.from_dict(correction),
                 Anchors.from_list(stored["anchors"]),
             )
         except (KeyError, TypeError, IndexError) as error:
             raise ValueError(f"no predictor: {error}") from None
+
+
+def _positive(name: str, rate: Any) -> float:
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < math.inf:
+        raise ValueError(f"no predictor: {name} is {rate!r}")
+    return float(rate)
 
 
 def fit_without_interval(observations: Sequence[Observation], sheet: DataSheet, threads: int) -> Predictor:

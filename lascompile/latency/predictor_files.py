@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from lascompile.errors import UsageError
@@ -31,9 +32,14 @@ def find_predictor(sheet: DataSheet, threads: int, folder: Path | None = None) -
     """
     for place in (user_folder() if folder is None else folder, shipped_folder()):
         path = path_of(place, sheet, threads)
-        if path.is_file():
-            return read_predictor(path)
+        if path.is_file() and _is_alike((found := read_predictor(path)).sheet, sheet):
+            return found
     return None
+
+
+def _is_alike(fitted: DataSheet, sheet: DataSheet) -> bool:
+    """Whether a device is the one that was fitted to; the host differs in cores, and in what LLVM calls it."""
+    return replace(fitted, engines=sheet.engines, arch=sheet.arch) == sheet
 
 
 def read_predictor(path: Path) -> Predictor:

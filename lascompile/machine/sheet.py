@@ -124,8 +124,10 @@ def sheet_from_dict(where: str, stored: Mapping[str, Any]) -> DataSheet:
     for name, value in stored.items():
         wanted = known[name]
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if wanted == "int" and not (is_number and float(value).is_integer()):
-            raise UsageError(f"device {where}: {name} is {value!r}, but it must be a whole number")
+        if wanted == "int":
+            if not is_number or not float(value).is_integer():
+                raise UsageError(f"device {where}: {name} is {value!r}, but it must be a whole number")
+            values[name] = int(value)
         if wanted == "float" and not is_number:
             raise UsageError(f"device {where}: {name} is {value!r}, but it must be a number")
         if wanted == "str" and not isinstance(value, str):
@@ -139,7 +141,9 @@ def sheet_from_dict(where: str, stored: Mapping[str, Any]) -> DataSheet:
 
 
 def _tensor_unit(where: str, stored: Any) -> TensorUnit:
-    rates = stored.get("fmas_per_cycle") if isinstance(stored, dict) else None
-    if not isinstance(rates, dict) or not all(isinstance(rate, int | float) and rate > 0 for rate in rates.values()):
+    given = stored.get("fmas_per_cycle") if isinstance(stored, dict) else None
+    rates: dict[str, Any] = given if isinstance(given, dict) else {}
+    are_rates = all(isinstance(rate, int | float) and 0 < rate < float("inf") for rate in rates.values())
+    if not rates or not are_rates:
         raise UsageError(f'device {where}: tensor_unit should be like {{"fmas_per_cycle": {{"float16": 512}}}}')
     return TensorUnit(rates)

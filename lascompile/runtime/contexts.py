@@ -98,14 +98,22 @@ class Contexts(Generic[Context]):
                         return waiter.given
                     if self._free:
                         self._waiting.remove(waiter)
-                        return self._free.pop()
+                        context = self._free.pop()
+                        self._wake_first()  # of two that came back before it ran, it alone was told
+                        return context
         except BaseException:  # Ctrl-C: what it was given, or would have been, is the next one's
             with self._lock:
                 if waiter in self._waiting:
                     self._waiting.remove(waiter)
+                self._wake_first()
             if waiter.given is not None:
                 self.give_back(waiter.given)
             raise
+
+    def _wake_first(self) -> None:
+        """Tell who waits longest of what is free; the lock is held."""
+        if self._free and self._waiting:
+            self._waiting[0].wake()
 
     def give_back(self, context: Context) -> None:
         """The end of `take`."""
@@ -116,8 +124,7 @@ class Contexts(Generic[Context]):
                 first.wake()
                 return
             self._free.append(context)
-            if self._waiting:
-                self._waiting[0].wake()
+            self._wake_first()
 
 
 class _Lent(Generic[Context]):

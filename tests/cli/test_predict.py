@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,36 @@ def test_a_device_of_ones_own(capsys: pytest.CaptureFixture[str], tmp_path: Path
     (tmp_path / "mine.json").write_text(json.dumps(sheet | {"name": "mine", "engines": 1}))
     found = json.loads(run(capsys, "predict", *TINY, "--device", str(tmp_path / "mine.json"), "--json"))
     assert found["device"] == "mine"
+
+
+def test_an_edited_data_sheet_is_what_counts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    sheet = json.loads(run(capsys, "device", "show", "zen4", "--json"))
+    (tmp_path / "slow.json").write_text(json.dumps(sheet | {"clock_hz": sheet["clock_hz"] / 10}))
+    slow, fast = (
+        json.loads(run(capsys, "predict", *TINY, "--device", device, "--json"))
+        for device in (str(tmp_path / "slow.json"), "zen4")
+    )
+    assert slow["sources"] == ["data sheet"]
+    assert slow["latency_s"] > 2 * fast["latency_s"]
+
+
+def test_small_images_need_no_default_granularity(capsys: pytest.CaptureFixture[str]) -> None:
+    small = ("--arch", "lasnet_resnet50", "--input-size", "8", "--device", "zen4")
+    assert "ratio" in run(capsys, "predict", *small, "--granularity", "1,1,1,1")
+    assert "fastest" in run(capsys, "search", *small)
+
+
+def test_a_folder_of_records_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("predict", "search"):
+        assert "no such folder" in run(capsys, command, *TINY, "--records", "/nowhere", code=2)
+
+
+def test_fit_writes_to_plain_files_only(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    fit = ["predictor", "fit", "--device", "zen4", "--threads", "2", "-o"]
+    os.mkfifo(tmp_path / "pipe.json")
+    assert "is a device, pipe or socket" in run(capsys, *fit, str(tmp_path / "pipe.json"), code=2)
+    assert "is not a folder" in run(capsys, *fit, str(tmp_path / "none" / "p.json"), code=2)
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize(

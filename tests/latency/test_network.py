@@ -6,9 +6,11 @@ import pytest
 
 from lascompile.errors import UsageError
 from lascompile.latency.block_kernels import BlockShape
+from lascompile.latency.gpu import GpuModel
 from lascompile.latency.network import PARTS, NetworkPredictor, block_shapes, device_of
 from lascompile.machine import DEVICES
 from lascompile.models.architectures import configure
+from lascompile.workload import LayoutWorkload
 
 CPU, GPU = DEVICES["zen4"], DEVICES["v100"]
 LASNET, STATIC = configure("lasnet_resnet50"), configure("resnet50")
@@ -72,3 +74,12 @@ def test_shapes_are_those_of_the_zoo() -> None:
     assert first == BlockShape(256, 64, 256, (56, 56), granularity=4)
     assert second == BlockShape(256, 128, 512, (28, 28), stride=2, granularity=4)
     assert not block_shapes(configure("lasnet_resnet18"))[0].bottleneck
+
+
+def test_what_a_gpus_cache_cannot_hold_comes_from_memory() -> None:
+    layout, base = LayoutWorkload((128, 3, 224, 224), True), 4 * 2 * 128 * 3136 * 256
+    seconds = GpuModel(GPU).predict(layout, 0).latency_s
+    assert seconds > 2 * 4 * 128 * 3 * 224 * 224 / GPU.memory_bytes_per_s
+    kernels = NetworkPredictor(device_of(GPU)).network(LASNET, 0.5, 128)[1].kernels
+    [spread] = [chosen for chosen in kernels if chosen.kernel.part == "base"]
+    assert spread.prediction.latency_s > base / GPU.memory_bytes_per_s

@@ -50,6 +50,7 @@ def test_a_misspelt_name_gets_the_right_one() -> None:
         ({"kind": "tpu"}, "allowed are cpu and gpu"),
         ({"watts": 300}, "'watts' is no field"),
         ({"schema": 9}, "has schema 9"),
+        ({"tensor_unit": {"fmas_per_cycle": {}}}, "tensor_unit should be like"),
         ({"tensor_unit": 3}, "tensor_unit should be like"),
     ],
 )
@@ -58,6 +59,13 @@ def test_what_is_no_data_sheet_is_refused(tmp_path: Path, change: dict[str, obje
     path.write_text(json.dumps(DEVICES["v100"].to_dict() | change))
     with pytest.raises(UsageError, match=message):
         read_sheet(path)
+
+
+def test_whole_numbers_may_be_written_with_a_point(tmp_path: Path) -> None:
+    path = tmp_path / "device.json"
+    path.write_text(json.dumps(DEVICES["zen4"].to_dict() | {"engines": 2.0, "vector_lanes": 16.0}))
+    sheet = read_sheet(path)
+    assert sheet == DEVICES["zen4"] and type(sheet.engines) is int
 
 
 def test_a_file_that_lacks_a_field_or_is_none_is_refused(tmp_path: Path) -> None:

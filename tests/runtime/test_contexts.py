@@ -156,3 +156,48 @@ def test_a_forked_child_waits_for_no_thread_of_its_parent():
         _, status = os.waitpid(pid, 0)
         ends.set()
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_two_that_come_back_at_once_serve_two_that_wait(monkeypatch):
+    """The first that waits is told of both before it runs: it tells the next one."""
+    monkeypatch.setattr(module, "_PATIENCE_S", 60)
+    contexts = Contexts(Made(), 2)
+    first, second = contexts.take(), contexts.take()
+    begun = threading.Barrier(3)
+
+    def call():
+        with contexts.lent():
+            begun.wait(10)  # both run at the same time
+
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(call) for _ in range(2)]
+        while len(contexts._waiting) < 2:
+            time.sleep(0.001)
+        with contexts._lock:  # nobody runs before both are back
+            contexts._free += [first, second]
+            contexts._wake_first()
+        begun.wait(10)
+        for one in calls:
+            one.result()
+
+
+def test_who_is_interrupted_tells_the_next_one(monkeypatch):
+    monkeypatch.setattr(module, "_PATIENCE_S", 60)
+    contexts = Contexts(Made(), 1)
+    context = contexts.take()
+    interrupted = module._Waiter()
+    contexts._waiting.append(interrupted)
+
+    class Interrupted:
+        def acquire(self):
+            raise KeyboardInterrupt
+
+    interrupted.turn = Interrupted()
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(contexts.take)
+        while len(contexts._waiting) < 2:
+            time.sleep(0.001)
+        contexts._free.append(context)  # it was told, and is interrupted before it takes what there is
+        with pytest.raises(KeyboardInterrupt):
+            contexts._wait(interrupted)
+        assert other.result(10) is context

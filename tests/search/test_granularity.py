@@ -10,7 +10,7 @@ from lascompile.errors import UsageError
 from lascompile.latency.network import NetworkPredictor, device_of
 from lascompile.machine import DEVICES
 from lascompile.models.architectures import configure
-from lascompile.search.granularity import Design, divisors, pareto, search, stage_curves
+from lascompile.search.granularity import Design, divisors, executed_flops, pareto, search, stage_curves
 
 TINY = configure("lasnet_resnet_tiny", input_size=64)
 RATE = 0.4
@@ -52,6 +52,15 @@ def test_a_curve_grows_with_the_rate_and_coarse_patches_have_less_halo() -> None
     assert first[1].flops[1] > first[4].flops[1] > first[14].flops[1]
     assert first[1].flops[2] == pytest.approx(first[14].flops[2], rel=0.01)
     assert len({curve.static_s for curve in first.values()}) == 1
+
+
+def test_a_dilated_mask_counts_whichever_form_computes_it() -> None:
+    predictor = NetworkPredictor(device_of(DEVICES["zen4"], 2))
+    block = predictor.network(configure("lasnet_resnet18"), 0.5)[1]
+    first, second = (chosen for chosen in block.kernels if chosen.kernel.name in ("conv1", "conv2"))
+    assert first.kernel.reach == 1 and second.kernel.reach is None
+    flops = 2 * 9 * 64 * 64
+    assert executed_flops(block) > 1.05 * 2 * 0.5 * 3136 * flops  # both at the mask's own rate
 
 
 def test_the_front_has_no_design_that_another_one_beats() -> None:
